@@ -1,0 +1,1 @@
+"""Nouns: frozen Structs, topic, metric and table definitions. No behaviour beyond derived properties, no I/O."""
