@@ -1,0 +1,201 @@
+"""Settings of every process: flags win over `SEGMON_…` variables, these over the file, this over the defaults.
+
+Unknown keys are errors that name the place. Secrets come from files or variables and are never printed.
+Defaults are the numbers of docs/architecture.md.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
+from pydantic_settings import SettingsError as PydanticSettingsError
+
+
+class SettingsError(Exception):
+    """A setting that cannot be used; the message names the place and the fix."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Kafka(_Section):
+    """How every client reaches the broker, Faust's included."""
+
+    bootstrap: str = "127.0.0.1:9092"
+    security: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = "plaintext"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    username: str = ""
+    password: SecretStr = SecretStr("")
+    password_file: Path | None = None
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    replication_factor: int = Field(default=1, ge=1)
+    min_insync_replicas: int = Field(default=1, ge=1)
+    session_timeout_seconds: float = Field(default=10.0, gt=0)
+    rebalance_timeout_seconds: float = Field(default=20.0, gt=0)
+    instance_id: str = ""  # static membership; only where it is stable and unique, such as a pod's name
+
+
+class Database(_Section):
+    url: SecretStr = SecretStr("sqlite:///segmon.db")
+    password_file: Path | None = None  # put in place of an empty password in the URL
+
+
+class Watch(_Section):
+    kubeconfig: Path | None = None  # None = in-cluster
+    context: str = ""
+    manifests: Path | None = None  # YAML instead of an API server
+    domains: Path | None = None
+    waivers: Path | None = None
+
+
+class Collect(_Section):
+    node: str = ""  # "" = this host's name
+    files: tuple[Path, ...] = ()
+    kmsg: bool = False
+    log_prefixes: tuple[str, ...] = ("calico-packet",)
+    checkpoint: Path | None = None
+
+
+class Web(_Section):
+    """`page_listen` shows tenants' data: loopback unless set."""
+
+    metrics_listen: str = "127.0.0.1:9464"
+    page_listen: str = "127.0.0.1:9465"
+
+
+class Timing(_Section):
+    """Seconds."""
+
+    kind_stale_seconds: float = 180
+    heartbeat_seconds: float = 15
+    tick_seconds: float = 15
+    grace_seconds: float = 60
+    settle_seconds: float = 2
+    flow_window_seconds: float = 300
+    progress_seconds: float = 60  # lag without progress for this long is not alive
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="SEGMON_", env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    cluster: str = Field(default="cluster", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
+    kafka: Kafka = Kafka()
+    database: Database = Database()
+    watch: Watch = Watch()
+    collect: Collect = Collect()
+    web: Web = Web()
+    timing: Timing = Timing()
+    log_format: Literal["auto", "json", "text"] = "auto"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @classmethod
+    def settings_customise_sources(  # noqa: PLR0913 - the signature is pydantic's
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, then variables, then the file."""
+        del dotenv_settings, file_secret_settings
+        return (init_settings, env_settings, YamlConfigSettingsSource(settings_cls))
+
+
+NOT_SETTINGS = ("SEGMON_ORACLES", "SEGMON_REQUIRE_ALL", "SEGMON_TEST_", "SEGMON_CONFIG")
+"""Variables that the tests and the command line read themselves."""
+
+
+def load(file: Path | None = None, flags: Mapping[str, Any] | None = None) -> Settings:
+    """Settings from flags (nested dicts of what was given), environment and file.
+
+    SettingsError names the place and the fix.
+    """
+    _check_file(file)
+    _check_variables()
+
+    class Loaded(Settings):
+        model_config = SettingsConfigDict(yaml_file=file)
+
+    try:
+        return Loaded(**(flags or {}))
+    except ValidationError as error:
+        raise SettingsError(_explained(error, file)) from error
+    except PydanticSettingsError as error:
+        raise SettingsError(
+            f"environment: {error}; values of a section are written SEGMON_KAFKA__BOOTSTRAP=…"
+        ) from error
+
+
+def secret(value: SecretStr, file: Path | None, *, what: str) -> str:
+    """A secret given directly or in a file. SettingsError if the file cannot be read."""
+    if file is None:
+        return value.get_secret_value()
+    try:
+        return file.read_text().strip()
+    except OSError as error:
+        raise SettingsError(f"cannot read {what} from {file}: {error.strerror}") from error
+
+
+def _check_file(file: Path | None) -> None:
+    if file is None:
+        return
+    try:
+        content = yaml.safe_load(file.read_text())
+    except OSError as error:
+        raise SettingsError(f"cannot read settings {file}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{file}: not YAML: {' '.join(str(error).split())}") from error
+    if content is not None and not isinstance(content, dict):
+        raise SettingsError(f"{file}: settings are a mapping, not a {type(content).__name__}")
+
+
+def _check_variables() -> None:
+    """pydantic ignores unknown variables; a misspelt one would be a setting silently not made."""
+    for name in os.environ:
+        if not name.startswith("SEGMON_") or name.startswith(NOT_SETTINGS):
+            continue
+        section = name.removeprefix("SEGMON_").split("__")[0].lower()
+        if section not in Settings.model_fields:
+            raise SettingsError(f"environment: unknown variable {name}{_nearest(section, Settings.model_fields)}")
+
+
+def _explained(error: ValidationError, file: Path | None) -> str:
+    place = f"settings ({file or 'no file'}, SEGMON_ variables, flags)"
+    lines = []
+    for problem in error.errors():
+        at = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"{place}: unknown key {at!r}{_nearest(str(problem['loc'][-1]), _siblings(problem['loc']))}")
+        else:
+            lines.append(f"{place}: {at}: {problem['msg']}")
+    return "\n".join(lines)
+
+
+def _siblings(loc: tuple[int | str, ...]) -> Iterable[str]:
+    """The keys that would be right where an unknown one stands."""
+    if len(loc) == 1:
+        return Settings.model_fields
+    section = Settings.model_fields.get(str(loc[0]))
+    model = section.annotation if section else None
+    return model.model_fields if isinstance(model, type) and issubclass(model, BaseModel) else ()
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(sorted(known))}"
