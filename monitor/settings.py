@@ -104,7 +104,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @classmethod
-    def settings_customise_sources(  # noqa: PLR0913 - the signature is pydantic's
+    def settings_customise_sources(
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
@@ -166,7 +166,7 @@ def _check_file(file: Path | None) -> None:
 
 
 def _check_variables() -> None:
-    """pydantic ignores unknown variables; a misspelt one would be a setting silently not made."""
+    """Pydantic ignores unknown variables; a misspelt one would be a setting silently not made."""
     for name in os.environ:
         if not name.startswith("SEGMON_") or name.startswith(NOT_SETTINGS):
             continue
