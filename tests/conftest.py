@@ -1,0 +1,126 @@
+"""Fixtures for the real parts that tests run on, and what tests share.
+
+A part is started when the first test asks for it and lives until the session (with xdist: the worker) ends.
+A part that this machine cannot provide skips its tests by name, and the closing lines count them; with
+SEGMON_REQUIRE_ALL=1 they fail.
+tests/parts/README.md shows how each fixture is used.
+"""
+
+import itertools
+import os
+import re
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import pytest
+from parts.golden import Golden
+from parts.process import CHECKOUT, Part, PartMissing, stop_on_sigterm
+
+if TYPE_CHECKING:
+    from parts.kafka import KafkaServer
+    from parts.postgres import PostgresServer
+
+P = TypeVar("P", bound=Part)
+
+MISSING = "part missing: "
+MARKS = {
+    "kafka": "kafka",
+    "postgres": "postgres",
+}
+_numbers = itertools.count(1)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-cases",
+        action="store_true",
+        help="rewrite golden files with what the tests got; the run fails so that the change is looked at",
+    )
+
+
+def pytest_configure() -> None:
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        stop_on_sigterm()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test that uses a part carries the part's mark, so that `-m "not kafka"` needs nobody to remember it."""
+    for item in items:
+        for fixture in getattr(item, "fixturenames", ()):
+            if fixture in MARKS:
+                item.add_marker(MARKS[fixture])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reasons = [str(report.longrepr) for report in terminalreporter.getreports("skipped")]
+    counts = Counter(found[1] for reason in reasons if (found := re.search(MISSING + r"([\w-]+)", reason)))
+    if counts:
+        terminalreporter.section("parts this machine lacks")
+    for part, number in sorted(counts.items()):
+        terminalreporter.write_line(f"{part}: {number} tests skipped")
+
+
+def missing(problem: PartMissing) -> None:
+    """Leave the test: skipped by name, or failed where everything is required."""
+    if os.environ.get("SEGMON_REQUIRE_ALL") == "1":
+        pytest.fail(f"{MISSING}{problem}", pytrace=False)
+    pytest.skip(f"{MISSING}{problem}")
+
+
+def started(make: Callable[[], P]) -> Iterator[P]:
+    try:
+        part = make().start()
+    except PartMissing as problem:
+        missing(problem)
+    else:
+        yield part
+        part.close()
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator["KafkaServer"]:
+    from parts.kafka import KafkaServer
+
+    yield from started(KafkaServer)
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """A beginning for topic and group names that no other test of this session has."""
+    return f"t{os.getpid()}-{next(_numbers)}."
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator["PostgresServer"]:
+    from parts.postgres import PostgresServer
+
+    yield from started(PostgresServer)
+
+
+@pytest.fixture
+def database(postgres: "PostgresServer") -> Iterator[str]:
+    """The SQLAlchemy URL of an empty PostgreSQL database that is dropped after the test."""
+    url = postgres.create_database()
+    yield url
+    postgres.drop_database(url)
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Iterator[Golden]:
+    """`golden(path, text)`: equal to the file beside the test, or rewritten under --update-cases."""
+    file = Golden(request.path.parent, update=request.config.getoption("--update-cases"))
+    yield file
+    if file.rewritten:
+        pytest.fail("rewritten, look at the difference: " + ", ".join(file.rewritten), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def oracles() -> Path:
+    """The folder of expected results from other projects' own tests (SEGMON_ORACLES)."""
+    folder = Path(os.environ.get("SEGMON_ORACLES", CHECKOUT.parent / "shared" / "oracles"))
+    if not (folder / "README.md").exists():
+        missing(PartMissing("oracles", f"no README.md in {folder}; set SEGMON_ORACLES to the folder that has them"))
+    return folder
