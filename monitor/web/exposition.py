@@ -1,0 +1,70 @@
+"""The registry of one process: the families of `models.metrics` that its component exposes, and nothing else.
+
+Law: a name that is not specified there cannot be counted; label sets known beforehand start at 0, so that the
+first event is seen by rate().
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from models import metrics
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+_Family = Counter | Gauge | Histogram
+
+
+class Exposition:
+    """The families of one component. One per process."""
+
+    def __init__(self, component: str, *, version: str) -> None:
+        disable_created_metrics()
+        self.registry = CollectorRegistry()
+        specs = [spec for spec in metrics.METRICS if component in spec.by or component == "up"]
+        self._families: dict[str, _Family] = {spec.name: _family(spec, self.registry) for spec in specs}
+        self.gauge("segmon_build_info", version=version, component=component).set(1)
+
+    def has(self, name: str) -> bool:
+        return name in self._families
+
+    def counter(self, name: str, **labels: str) -> Counter:
+        family = self._families[name]
+        assert isinstance(family, Counter), name
+        return family.labels(**labels) if labels else family
+
+    def gauge(self, name: str, **labels: str) -> Gauge:
+        family = self._families[name]
+        assert isinstance(family, Gauge), name
+        return family.labels(**labels) if labels else family
+
+    def histogram(self, name: str, **labels: str) -> Histogram:
+        family = self._families[name]
+        assert isinstance(family, Histogram), name
+        return family.labels(**labels) if labels else family
+
+    def drop(self, name: str, **labels: str) -> None:
+        """Forget every label set of a family that carries these labels."""
+        self._families[name].remove_by_labels(labels)
+
+    def initialise(self, name: str, label_sets: Iterable[Mapping[str, str]]) -> None:
+        """Start known label sets at 0."""
+        for labels in label_sets:
+            self._families[name].labels(**labels)
+
+    def text(self) -> bytes:
+        return generate_latest(self.registry)
+
+
+def _family(spec: metrics.MetricSpec, registry: CollectorRegistry) -> _Family:
+    match spec.type:
+        case "counter":
+            # prometheus_client adds the _total itself
+            return Counter(spec.name.removesuffix("_total"), spec.help, spec.labels, registry=registry)
+        case "gauge":
+            return Gauge(spec.name, spec.help, spec.labels, registry=registry)
+        case "histogram":
+            return Histogram(spec.name, spec.help, spec.labels, buckets=spec.buckets, registry=registry)
