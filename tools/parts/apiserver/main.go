@@ -1,16 +1,23 @@
 // Package main is the API server that tests and `make stack` run on: upstream's kube-apiserver with an etcd member
-// in the same process. It takes kube-apiserver's own flags after `--`, and etcd's folder and ports before it:
+// in the same process. It takes kube-apiserver's own flags after `--`, and etcd's ports and a folder before it:
 //
-//	segmon-apiserver -etcd-dir DIR -etcd-port N -etcd-peer-port N -- --secure-port=... (kube-apiserver's flags)
+//	segmon-apiserver -dir DIR -etcd-port N -etcd-peer-port N -- --secure-port=... (kube-apiserver's flags)
+//
+// In the folder it keeps etcd's data and the key that signs service account tokens (made when absent).
 //
 // It trusts whoever starts it and is meant for loopback only: the etcd inside has no authentication.
 package main
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
 	"flag"
 	"fmt"
 	"net/url"
 	"os"
+	"path/filepath"
 	"time"
 
 	"go.etcd.io/etcd/server/v3/embed"
@@ -19,18 +26,42 @@ import (
 )
 
 func main() {
-	dir := flag.String("etcd-dir", "", "folder of the etcd member")
+	dir := flag.String("dir", "", "folder of etcd's data and the signing key")
 	client := flag.Int("etcd-port", 0, "loopback port that the API server uses")
 	peer := flag.Int("etcd-peer-port", 0, "loopback port that a one-member cluster needs but nobody calls")
 	flag.Parse()
 
-	if err := startEtcd(*dir, *client, *peer); err != nil {
-		fmt.Fprintln(os.Stderr, "segmon-apiserver: etcd:", err)
+	key := filepath.Join(*dir, "service-account.key")
+	must("signing key", writeKey(key))
+	must("etcd", startEtcd(filepath.Join(*dir, "etcd"), *client, *peer))
+
+	command := app.NewAPIServerCommand()
+	command.SetArgs(append(flag.Args(),
+		fmt.Sprintf("--etcd-servers=http://127.0.0.1:%d", *client),
+		"--service-account-issuer=https://kubernetes.default.svc",
+		"--service-account-key-file="+key,
+		"--service-account-signing-key-file="+key,
+	))
+	os.Exit(cli.Run(command))
+}
+
+func must(what string, err error) {
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "segmon-apiserver: %s: %v\n", what, err)
 		os.Exit(1)
 	}
-	command := app.NewAPIServerCommand()
-	command.SetArgs(append(flag.Args(), fmt.Sprintf("--etcd-servers=http://127.0.0.1:%d", *client)))
-	os.Exit(cli.Run(command))
+}
+
+func writeKey(path string) error {
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return err
+	}
+	block := &pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}
+	return os.WriteFile(path, pem.EncodeToMemory(block), 0o600)
 }
 
 func startEtcd(dir string, client, peer int) error {
