@@ -22,7 +22,7 @@ class Exposition:
     """The families of one component. One per process."""
 
     def __init__(self, component: str, *, version: str) -> None:
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client left it untyped
         self.registry = CollectorRegistry()
         specs = [spec for spec in metrics.METRICS if component in spec.by or component == "up"]
         self._families: dict[str, _Family] = {spec.name: _family(spec, self.registry) for spec in specs}

@@ -1,0 +1,125 @@
+"""What the status page shows, as plain values; `monitor.web.status` fills them from the database."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec import Struct
+
+GLYPHS = {"pass": "✔", "fail": "✘", "warn": "!", "error": "?", "skip": "–", "waived": "~"}
+WORDS = {
+    "pass": "pass",
+    "fail": "fail",
+    "warn": "warn",
+    "error": "not evaluated",
+    "skip": "not applicable",
+    "waived": "waived",
+}
+
+
+class Cell(Struct, frozen=True, kw_only=True):
+    """One control in one domain now."""
+
+    outcome: str
+    reason: str = ""
+    since: datetime | None = None
+
+
+class DomainRow(Struct, frozen=True, kw_only=True):
+    id: str
+    level: str
+    name: str
+    owner: str
+    workloads: int
+    cells: dict[str, Cell]  # by control
+
+
+class FindingRow(Struct, frozen=True, kw_only=True):
+    id: str
+    severity: str
+    domain: str
+    control: str
+    subject: str
+    sentence: str
+    steps: tuple[str, ...]
+    fix: str
+    opened_at: datetime
+    owner: str = ""
+    waiver: str = ""
+    is_last_known: bool = False
+
+
+class TransitionRow(Struct, frozen=True, kw_only=True):
+    at: datetime
+    transition: str
+    severity: str
+    domain: str
+    control: str
+    subject: str
+    sentence: str
+
+
+class InputRow(Struct, frozen=True, kw_only=True):
+    """A kind, or a log source, and how fresh it is."""
+
+    name: str
+    state: str  # fresh, stale, not_served, not_readable, opening, silent
+    age_seconds: float | None
+    reason: str = ""
+
+
+class PathRow(Struct, frozen=True, kw_only=True):
+    """Traffic seen between two domains, by class."""
+
+    source: str
+    destination: str
+    flow_class: str
+    paths: int
+
+
+class ClusterView(Struct, frozen=True, kw_only=True):
+    name: str
+    controls: tuple[str, ...]
+    domains: tuple[DomainRow, ...]
+    findings: tuple[FindingRow, ...]
+    transitions: tuple[TransitionRow, ...]
+    inputs: tuple[InputRow, ...]
+    sources: tuple[InputRow, ...]
+    paths: tuple[PathRow, ...]
+    compliant_share: float | None  # of the last 24 h; None = nothing evaluated
+    not_evaluated_share: float | None
+
+
+class StatusView(Struct, frozen=True, kw_only=True):
+    at: datetime
+    version: str
+    clusters: tuple[ClusterView, ...]
+    problems: tuple[str, ...] = ()  # what is wrong with segmon itself, in words
+    lag: int | None = None
+    is_embedded: bool = False
+
+
+def headline(cluster: ClusterView) -> tuple[str, str]:
+    """Outcome and words for a whole cluster: the worst of its domains; unknown is never good."""
+    seen = {cell.outcome for row in cluster.domains for cell in row.cells.values()}
+    if "fail" in seen or "waived" in seen:
+        return "fail", "not compliant"
+    if "error" in seen:
+        return "error", "not evaluated in part"
+    if not seen & {"pass", "warn"}:
+        return "error", "nothing to evaluate"
+    return "pass", "compliant"
+
+
+def age(seconds: float | None) -> str:
+    """A span in words: 41 s, 3 min, 2 h 14 min, 6 d."""
+    if seconds is None:
+        return "never"
+    whole = max(0, int(seconds))
+    if whole < 120:
+        return f"{whole} s"
+    if whole < 7200:
+        return f"{whole // 60} min"
+    if whole < 172_800:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // 86_400} d"
