@@ -22,8 +22,10 @@ from pydantic_settings import (
 )
 from pydantic_settings import SettingsError as PydanticSettingsError
 
+from models.errors import UserError
 
-class SettingsError(Exception):
+
+class SettingsError(UserError):
     """A setting that cannot be used; the message names the place and the fix."""
 
 

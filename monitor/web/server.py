@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
+from models.errors import UserError
 from monitor.web.exposition import CONTENT_TYPE, Exposition
 from monitor.web.health import Probe
 
@@ -20,7 +21,7 @@ SECURITY_HEADERS = {
 }
 
 
-class AddressInUse(Exception):  # noqa: N818 - named for what happened
+class AddressInUseError(UserError):
     """The address cannot be listened on; the message names the setting."""
 
 
@@ -61,7 +62,7 @@ def page_app(render: Callable[[], str], *, style: str, script: str) -> web.Appli
 
 @asynccontextmanager
 async def serving(app: web.Application, listen: str, *, setting: str) -> AsyncIterator[str]:
-    """Serve until the block ends; yields the address really listened on. AddressInUse names the setting."""
+    """Serve until the block ends; yields the address really listened on. AddressInUseError names the setting."""
     host, _, port = listen.rpartition(":")
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
@@ -70,7 +71,7 @@ async def serving(app: web.Application, listen: str, *, setting: str) -> AsyncIt
         try:
             await site.start()
         except OSError as error:
-            raise AddressInUse(
+            raise AddressInUseError(
                 f"cannot listen on {listen}: {error.strerror or error}\n"
                 f"       fix: choose another address with {setting}"
             ) from error

@@ -1,0 +1,86 @@
+"""What every command shares: settings from flags, output forms, logging."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from monitor.settings import Settings
+
+
+class Output(StrEnum):
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+class Common(Struct, frozen=True, kw_only=True):
+    """The options before the command."""
+
+    config: Path | None
+    debug: bool
+
+
+def loaded(ctx: typer.Context, flags: Mapping[str, Any] | None = None) -> Settings:
+    """Settings for a command. `flags`: dotted names (`kafka.bootstrap`) to values; None = not given."""
+    from monitor import settings  # noqa: PLC0415 - pydantic costs start-up time that `explain` need not pay
+
+    common: Common = ctx.obj
+    nested: dict[str, Any] = {}
+    for dotted, value in (flags or {}).items():
+        if value is None:
+            continue
+        *sections, last = dotted.split(".")
+        place = nested
+        for section in sections:
+            place = place.setdefault(section, {})
+        place[last] = value
+    return settings.load(common.config, nested)
+
+
+def emit(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], output: Output) -> None:
+    """Rows to stdout. JSON keeps every field of a row; table and CSV show `columns`."""
+    match output:
+        case Output.JSON:
+            json.dump(list(rows), sys.stdout, indent=2, default=str, sort_keys=True)
+            sys.stdout.write("\n")
+        case Output.CSV:
+            writer = csv.writer(sys.stdout, lineterminator="\n")
+            writer.writerow(columns)
+            writer.writerows([[_spreadsheet_safe(row.get(column)) for column in columns] for row in rows])
+        case Output.TABLE:
+            sys.stdout.write(table([[_text(row.get(column)) for column in columns] for row in rows], columns))
+
+
+def table(rows: Sequence[Sequence[str]], columns: Sequence[str]) -> str:
+    """Aligned columns, two blanks apart; the last one may be as long as it likes."""
+    heads = [column.replace("_", " ").upper() for column in columns]
+    widths = [max([len(head), *(len(row[i]) for row in rows)]) for i, head in enumerate(heads)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (heads, *rows)]
+    return "".join(line.rstrip() + "\n" for line in lines)
+
+
+def _text(value: Any) -> str:
+    if value is None or value == "":
+        return "–"
+    return printable(str(value))
+
+
+def printable(text: str) -> str:
+    """Control and direction marks that a cluster may put into a name do not reach the terminal."""
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
+
+
+def _spreadsheet_safe(value: Any) -> str:
+    """A cell that a spreadsheet would run starts with an apostrophe instead."""
+    text = "" if value is None else printable(str(value))
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
