@@ -64,10 +64,10 @@ def page_app(render: Callable[[], str], *, style: str, script: str) -> web.Appli
 async def serving(app: web.Application, listen: str, *, setting: str) -> AsyncIterator[str]:
     """Serve until the block ends; yields the address really listened on. AddressInUseError names the setting."""
     host, _, port = listen.rpartition(":")
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host.strip("[]") or None, int(port), shutdown_timeout=1.0)
+        site = web.TCPSite(runner, host.strip("[]") or None, int(port))
         try:
             await site.start()
         except OSError as error:

@@ -1,0 +1,63 @@
+import pytest
+
+from monitor import settings
+from monitor.settings import SettingsError
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch):
+    import os
+
+    for name in [name for name in os.environ if name.startswith("SEGMON_")]:
+        monkeypatch.delenv(name)
+
+
+def test_flags_win_over_variables_and_these_over_the_file(tmp_path, monkeypatch):
+    file = tmp_path / "segmon.yaml"
+    file.write_text("cluster: from-file\nkafka: {bootstrap: 'file:1', username: file}\n")
+    monkeypatch.setenv("SEGMON_KAFKA__BOOTSTRAP", "variable:1")
+    monkeypatch.setenv("SEGMON_KAFKA__USERNAME", "variable")
+
+    loaded = settings.load(file, {"kafka": {"username": "flag"}})
+
+    assert (loaded.cluster, loaded.kafka.bootstrap, loaded.kafka.username) == ("from-file", "variable:1", "flag")
+
+
+def test_an_unknown_key_names_the_file_and_the_nearest_key(tmp_path):
+    file = tmp_path / "segmon.yaml"
+    file.write_text("kafka: {bootstap: x}\n")
+
+    with pytest.raises(SettingsError, match=r"segmon\.yaml.*unknown key 'kafka\.bootstap'; did you mean 'bootstrap'"):
+        settings.load(file)
+
+
+def test_a_misspelt_variable_is_an_error(monkeypatch):
+    monkeypatch.setenv("SEGMON_KAFFKA__BOOTSTRAP", "x:1")
+
+    with pytest.raises(SettingsError, match="unknown variable SEGMON_KAFFKA__BOOTSTRAP; did you mean 'kafka'"):
+        settings.load()
+
+
+def test_a_file_that_is_missing_or_no_yaml_is_named(tmp_path):
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("a: [")
+
+    with pytest.raises(SettingsError, match="cannot read settings"):
+        settings.load(tmp_path / "absent.yaml")
+    with pytest.raises(SettingsError, match=r"broken\.yaml: not YAML"):
+        settings.load(broken)
+
+
+def test_a_secret_is_read_from_its_file_and_never_printed(tmp_path):
+    file = tmp_path / "password"
+    file.write_text("hunter2\n")
+
+    loaded = settings.load(None, {"kafka": {"password": "hunter3", "password_file": str(file)}})
+
+    assert settings.secret(loaded.kafka.password, loaded.kafka.password_file, what="the password") == "hunter2"
+    assert "hunter3" not in repr(loaded)
+
+
+def test_a_wrong_value_names_its_key():
+    with pytest.raises(SettingsError, match=r"log_level"):
+        settings.load(None, {"log_level": "loud"})

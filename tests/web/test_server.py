@@ -1,0 +1,68 @@
+import aiohttp
+import pytest
+
+from monitor.web import server
+from monitor.web.exposition import Exposition
+from monitor.web.health import Health, liveness, readiness
+from monitor.web.server import AddressInUseError, metrics_app, page_app, serving
+
+
+async def fetched(address, path):
+    async with aiohttp.ClientSession() as session, session.get(f"http://{address}{path}") as answer:
+        return answer.status, await answer.text(), answer.headers
+
+
+async def test_metrics_start_with_the_release_and_hold_only_specified_families():
+    exposition = Exposition("work", version="1.2.3")
+    app = metrics_app(exposition, live=lambda: (True, "alive"), ready=lambda: (False, "state: reading"))
+
+    async with serving(app, "127.0.0.1:0", setting="SEGMON_WEB__METRICS_LISTEN") as address:
+        status, text, headers = await fetched(address, "/metrics")
+        ready = await fetched(address, "/readyz")
+
+    assert status == 200
+    assert 'segmon_build_info{component="work",version="1.2.3"} 1.0' in text
+    assert "text/plain" in headers["Content-Type"]
+    assert "_created" not in text
+    assert ready[:2] == (503, "state: reading\n")
+
+
+async def test_a_port_in_use_names_the_address_and_the_setting():
+    app = page_app(lambda: "x", style="", script="")
+
+    async with serving(app, "127.0.0.1:0", setting="A") as address:
+        with pytest.raises(AddressInUseError, match=rf"cannot listen on {address}.*\n.*SEGMON_WEB__PAGE_LISTEN"):
+            async with serving(page_app(lambda: "y", style="", script=""), address, setting="SEGMON_WEB__PAGE_LISTEN"):
+                pass
+
+
+async def test_the_page_may_load_nothing_from_elsewhere():
+    async with serving(page_app(lambda: "<p>x", style="", script=""), "127.0.0.1:0", setting="A") as address:
+        _, _, headers = await fetched(address, "/")
+
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert server.SECURITY_HEADERS["X-Content-Type-Options"] == headers["X-Content-Type-Options"]
+
+
+def test_a_worker_with_work_and_no_progress_is_not_alive():
+    health = Health(moved_at=100.0, lag=5)
+
+    assert liveness(health, at=130.0, limit_seconds=60) == (True, "alive")
+    assert liveness(health, at=170.0, limit_seconds=60)[0] is False
+
+
+def test_a_worker_that_waits_for_its_database_is_alive():
+    health = Health(moved_at=100.0, lag=5, is_database_reachable=False)
+
+    assert liveness(health, at=1000.0, limit_seconds=60)[0] is True
+
+
+def test_a_process_is_ready_when_nothing_is_waited_for():
+    health = Health()
+    health.wait("state", "reading")
+
+    before = readiness(health)
+    health.arrived("state")
+
+    assert before == (False, "state: reading")
+    assert readiness(health) == (True, "ready")
