@@ -102,6 +102,7 @@ class Settings(BaseSettings):
     collect: Collect = Collect()
     web: Web = Web()
     timing: Timing = Timing()
+    embedded: bool = False  # the broker is the embedded one: 4 partitions, no admin calls, one worker
     log_format: Literal["auto", "json", "text"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

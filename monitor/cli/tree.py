@@ -1,0 +1,90 @@
+"""The children of `segmon up`: started, watched, and gone when their parent is gone, however it ends.
+
+Law: a child that dies ends the whole tree, which is then started anew (architecture.md section 7): the embedded broker
+holds everything in memory, so half a tree would be a broker that forgot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from models.errors import UserError
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_STOP_SECONDS = 10.0
+_TAIL_BYTES = 4000
+
+
+class ChildEndedError(Exception):
+    """A child ended although nobody asked it to; the message has its last words."""
+
+
+class StartError(UserError):
+    """A child never came up."""
+
+    exit_code = 4
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+@asynccontextmanager
+async def child(
+    name: str, arguments: Sequence[str], *, log: Path, environment: Mapping[str, str]
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A process of our own Python for as long as the block lasts. Its output goes to `log`."""
+    with log.open("ab") as sink:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+            env={**os.environ, **environment},
+            start_new_session=True,  # Ctrl-C reaches the parent alone, which stops the children in order
+            preexec_fn=_die_with_parent,  # noqa: PLW1509 - one call, no lock taken, and it must be this process
+        )
+    try:
+        yield process
+    finally:
+        await _stopped(process)
+
+
+async def ended(process: asyncio.subprocess.Process, name: str, log: Path) -> None:
+    """Wait for an end that nobody asked for, and raise it."""
+    code = await process.wait()
+    raise ChildEndedError(f"{name} ended with {code}: {last_words(log)}")
+
+
+async def _stopped(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), _STOP_SECONDS)
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+def last_words(log: Path) -> str:
+    """The end of a child's log: what a person needs to see why it ended."""
+    try:
+        with log.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - _TAIL_BYTES))
+            lines = file.read().decode(errors="replace").strip().splitlines()
+    except OSError:
+        return "no log"
+    return " | ".join(lines[-3:]) if lines else "it said nothing"
