@@ -20,6 +20,7 @@ from parts.golden import Golden
 from parts.process import CHECKOUT, Part, PartMissing, stop_on_sigterm
 
 if TYPE_CHECKING:
+    from parts.apiserver import ApiServer
     from parts.kafka import KafkaServer
     from parts.postgres import PostgresServer
 
@@ -29,6 +30,7 @@ MISSING = "part missing: "
 MARKS = {
     "kafka": "kafka",
     "postgres": "postgres",
+    "apiserver": "apiserver",
 }
 _numbers = itertools.count(1)
 
@@ -106,6 +108,25 @@ def database(postgres: "PostgresServer") -> Iterator[str]:
     url = postgres.create_database()
     yield url
     postgres.drop_database(url)
+
+
+@pytest.fixture(scope="session")
+def apiserver() -> Iterator["ApiServer"]:
+    from parts.apiserver import ApiServer
+
+    yield from started(ApiServer)
+
+
+@pytest.fixture
+def cluster(apiserver: "ApiServer") -> "ApiServer":
+    """The session's API server, empty: nothing of other tests, the current policy groups, `segmon` granted nothing."""
+    from parts.policy_crds import CALICO_V3, CLUSTER_POLICY
+
+    apiserver.start()
+    apiserver.serve(CALICO_V3, CLUSTER_POLICY)
+    apiserver.admin.clear()
+    apiserver.grant()
+    return apiserver
 
 
 @pytest.fixture
