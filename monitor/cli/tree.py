@@ -39,7 +39,7 @@ def _die_with_parent() -> None:
 
 @asynccontextmanager
 async def child(
-    name: str, arguments: Sequence[str], *, log: Path, environment: Mapping[str, str]
+    arguments: Sequence[str], *, log: Path, environment: Mapping[str, str]
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """A process of our own Python for as long as the block lasts. Its output goes to `log`."""
     with log.open("ab") as sink:
@@ -51,7 +51,7 @@ async def child(
             stderr=sink,
             env={**os.environ, **environment},
             start_new_session=True,  # Ctrl-C reaches the parent alone, which stops the children in order
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 - one call, no lock taken, and it must be this process
+            preexec_fn=_die_with_parent,
         )
     try:
         yield process
