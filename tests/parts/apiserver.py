@@ -1,6 +1,7 @@
 """The Kubernetes API server, upstream's own code with etcd in the same process (tools/parts/apiserver).
 
-There is no controller manager, scheduler or kubelet: `admin` (KubernetesApi) does for pods and namespaces what those would.
+There is no controller manager, scheduler or kubelet: `admin` (KubernetesApi) does for pods and namespaces what those
+would.
 Two users: `admin` may do all; `segmon` may do what `grant()` gives it, nothing at first.
 """
 
@@ -90,7 +91,7 @@ class ApiServer(Part):
         self.admin.apply(role, binding)
 
     def compact(self) -> None:
-        """Forget all history in etcd. After a restart, which empties the watch cache, older versions are answered 410."""
+        """Forget all history in etcd. After a restart, which empties the watch cache, older versions get 410."""
         revision = self._etcd("/v3/kv/range", {"key": "AA=="})["header"]["revision"]
         with contextlib.suppress(urllib.error.HTTPError):  # nothing new since the last time
             self._etcd("/v3/kv/compaction", {"revision": revision, "physical": True})

@@ -1,8 +1,8 @@
-"""A small client of the Kubernetes API for tests: what `kubectl apply`, `patch`, `get` and `delete` do, over plain HTTPS.
+"""A small client of the Kubernetes API for tests: what `kubectl apply`, `patch`, `get` and `delete` do, over HTTPS.
 
-It is not the product's client on purpose, so that a test's hands and the code under test share no fault. Objects are the
-dicts that a manifest's YAML gives. It also does what nobody else does where no controller and no kubelet run: it gives
-pods an address and a phase, and empties and finalises namespaces.
+It is not the product's client on purpose, so that a test's hands and the code under test share no fault. Objects are
+the dicts that a manifest's YAML gives. It also does what nobody else does where no controller and no kubelet run: it
+gives pods an address and a phase, and empties and finalises namespaces.
 """
 
 import http.client
@@ -132,7 +132,7 @@ class KubernetesApi:
         owner: Object | None = None,
         phase: str = "Running",
     ) -> Object:
-        """A pod with addresses and a phase, as a kubelet would report it. `owner` is a stored object that controls it."""
+        """A pod with addresses and a phase, as a kubelet would report it. `owner` is the stored object in control."""
         addresses = [address for address in (ip, *ips) if address]
         container = {"name": "main", "image": "none.invalid/none"}
         owners = {"ownerReferences": [owner_reference(owner)]} if owner else {}
@@ -167,10 +167,10 @@ class KubernetesApi:
         body: Object | None = None,
         *,
         content_type: str = "application/json",
-        accept: str = "",
+        accept: str = "application/json",
     ) -> Object:
         text = json.dumps(body) if body is not None else None
-        headers = {"Content-Type": content_type, "Accept": accept or "application/json"}
+        headers = {"Content-Type": content_type, "Accept": accept}
         for _ in range(PATIENCE):
             status, answer = self._exchange(method, path, text, headers | {"Authorization": f"Bearer {self._token}"})
             if status != http.client.TOO_MANY_REQUESTS:

@@ -1,4 +1,4 @@
-"""The API server is Kubernetes' own: it serves Calico's kinds, watches, refuses by role, and keeps its data over a kill."""
+"""The API server is Kubernetes' own: it serves Calico's kinds, watches, refuses by role, keeps its data when killed."""
 
 import asyncio
 
@@ -68,7 +68,7 @@ def test_it_serves_the_policy_groups_that_it_is_told_to(cluster):
 
     assert cluster.admin.list(CALICO_V1, "GlobalNetworkPolicy") == []
     assert cluster.admin.list(ADMIN_POLICY, "BaselineAdminNetworkPolicy") == []
-    with pytest.raises(ApiRefused, match="no GlobalNetworkPolicy in projectcalico.org/v3"):
+    with pytest.raises(ApiRefused, match=r"no GlobalNetworkPolicy in projectcalico\.org/v3"):
         cluster.admin.list(CALICO_V3, "GlobalNetworkPolicy")
 
     cluster.serve(CALICO_V3, CLUSTER_POLICY)
