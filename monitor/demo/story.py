@@ -5,7 +5,6 @@ It goes through the same path as everything else: files that the watch reads, a 
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -91,7 +90,7 @@ def restore_policy(stage: Stage, now: datetime) -> None:
     del now
     aside = stage.manifests / f"{DELETED}.new"
     aside.write_text(_packaged(f"cluster/{DELETED}"))
-    os.replace(aside, stage.manifests / DELETED)
+    aside.replace(stage.manifests / DELETED)
 
 
 STORY: tuple[Step, ...] = (
