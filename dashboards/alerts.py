@@ -1,0 +1,211 @@
+"""Recording and alerting rules: the one place where an alert is written; `dashboards.build` emits the files.
+
+Law 1: alerts are about domains and inputs, never one per finding. Law 2: while evidence is stale, compliance alerts are
+inhibited (Alertmanager), and staleness itself alerts: stale data never reads as green.
+Gauges of state come from the partition's owner only; `max without (instance, pod)` removes who that is.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import Struct
+
+RUNBOOKS = "https://github.com/segmon/segmon/blob/main/docs/runbooks"
+OWNER_JOIN = " * on (cluster, domain) group_left (owner) max by (cluster, domain, owner) (segmon_domain_info)"
+
+
+class Recording(Struct, frozen=True, kw_only=True):
+    """`name` is level:metric:operation."""
+
+    name: str
+    expr: str
+
+
+class Alert(Struct, frozen=True, kw_only=True):
+    """`summary` is a constant sentence, `description` a template; `is_compliance`: inhibited by stale evidence."""
+
+    name: str
+    expr: str
+    wait: str
+    severity: Literal["critical", "warning", "info"]
+    summary: str
+    description: str
+    keep_firing: str = ""
+    is_compliance: bool = False
+
+
+RECORDINGS: tuple[Recording, ...] = (
+    Recording(
+        name="cluster_domain:segmon_findings_open:sum",
+        expr="sum by (cluster, domain, severity) (max without (instance, pod) (segmon_findings_open))",
+    ),
+    Recording(
+        name="cluster_domain:segmon_domain_compliance_ratio:max",
+        expr="max by (cluster, domain) (segmon_domain_compliance_ratio)",
+    ),
+    Recording(
+        name="cluster_domain:segmon_domain_compliance_ratio:avg1h",
+        expr="avg_over_time(cluster_domain:segmon_domain_compliance_ratio:max[1h])",
+    ),
+    Recording(
+        name="cluster_domain:segmon_domain_compliance_ratio:avg24h",
+        expr="avg_over_time(cluster_domain:segmon_domain_compliance_ratio:max[24h])",
+    ),
+    Recording(
+        name="cluster:segmon_flows:rate5m",
+        expr="sum by (cluster, class) (rate(segmon_flows_total[5m]))",
+    ),
+)
+
+ALERTS: tuple[Alert, ...] = (
+    Alert(
+        name="SegmonCriticalFindingOpen",
+        expr='(cluster_domain:segmon_findings_open:sum{severity="critical"} > 0)' + OWNER_JOIN,
+        wait="5m",
+        severity="critical",
+        summary="A security domain has a critical segmentation finding.",
+        description="{{ $labels.domain }} in {{ $labels.cluster }} has {{ $value }} critical finding(s) open.",
+        is_compliance=True,
+    ),
+    Alert(
+        name="SegmonComplianceRatioDropped",
+        expr="(cluster_domain:segmon_domain_compliance_ratio:max"
+        " < cluster_domain:segmon_domain_compliance_ratio:max offset 1h)" + OWNER_JOIN,
+        wait="15m",
+        severity="warning",
+        summary="A security domain meets fewer controls than an hour ago.",
+        description="{{ $labels.domain }} in {{ $labels.cluster }} meets {{ $value | humanizePercentage }} of them.",
+        is_compliance=True,
+    ),
+    Alert(
+        name="SegmonUnexpectedCrossDomainFlow",
+        expr='sum by (cluster) (increase(segmon_flows_total{class="escaped"}[10m])) > 0',
+        wait="0m",
+        keep_firing="30m",
+        severity="warning",
+        summary="Traffic crossed a boundary that neither policy nor declaration permits.",
+        description="{{ $value | humanize }} escaped flow record(s) in {{ $labels.cluster }} within 10 minutes.",
+        is_compliance=True,
+    ),
+    Alert(
+        name="SegmonEvidenceStale",
+        expr="max by (cluster, input) (segmon_evidence_fresh) == 0",
+        wait="10m",
+        severity="warning",
+        summary="Evidence is stale, so what depends on it is not evaluated.",
+        description="{{ $labels.input }} of {{ $labels.cluster }} has not been seen fresh for 10 minutes.",
+    ),
+    Alert(
+        name="SegmonEvidenceStaleForLong",
+        expr="max by (cluster, input) (segmon_evidence_fresh) == 0",
+        wait="1h",
+        severity="critical",
+        summary="Evidence has been stale for an hour.",
+        description="{{ $labels.input }} of {{ $labels.cluster }} has not been seen fresh for an hour.",
+    ),
+    Alert(
+        name="SegmonWatchNotSynced",
+        expr="max by (cluster, kind) (segmon_watch_synced) == 0",
+        wait="10m",
+        severity="warning",
+        summary="A kind of object cannot be listed and watched.",
+        description="{{ $labels.kind }} of {{ $labels.cluster }} is not in sync.",
+    ),
+    Alert(
+        name="SegmonConsumerStuck",
+        expr="max by (topic, partition) (segmon_consumer_lag) > 0"
+        " and max by (topic, partition) (changes(segmon_consumer_lag[10m])) == 0",
+        wait="10m",
+        severity="critical",
+        summary="A partition has records waiting and no progress.",
+        description="{{ $value }} record(s) of {{ $labels.topic }}/{{ $labels.partition }} wait without progress.",
+    ),
+    Alert(
+        name="SegmonDeadLetterGrowing",
+        expr="sum by (topic, reason) (increase(segmon_dead_letters_total[15m])) > 0",
+        wait="0m",
+        keep_firing="15m",
+        severity="warning",
+        summary="Messages could not be handled and were put aside.",
+        description="{{ $value | humanize }} message(s) of {{ $labels.topic }} put aside: {{ $labels.reason }}.",
+    ),
+    Alert(
+        name="SegmonDatabaseWritesFailing",
+        expr="sum by (component) (increase(segmon_database_errors_total[5m])) > 0",
+        wait="5m",
+        severity="critical",
+        summary="Findings cannot be recorded in the database.",
+        description="{{ $labels.component }} had {{ $value | humanize }} failed transaction(s) within 5 minutes.",
+    ),
+    Alert(
+        name="SegmonAbsent",
+        expr='absent(segmon_build_info{component=~"work|up"})',
+        wait="5m",
+        severity="critical",
+        summary="No worker of segmon is running: nothing is evaluated.",
+        description="Prometheus has seen no segmon worker for 5 minutes.",
+    ),
+)
+
+
+def groups() -> dict[str, Any]:
+    """The rule file as Prometheus reads it."""
+    return {
+        "groups": [
+            {
+                "name": "segmon-recordings",
+                "rules": [{"record": rule.name, "expr": rule.expr} for rule in RECORDINGS],
+            },
+            {"name": "segmon-alerts", "rules": [_alert(alert) for alert in ALERTS]},
+        ]
+    }
+
+
+def _alert(alert: Alert) -> dict[str, Any]:
+    rule: dict[str, Any] = {"alert": alert.name, "expr": alert.expr, "for": alert.wait}
+    if alert.keep_firing:
+        rule["keep_firing_for"] = alert.keep_firing
+    rule["labels"] = {"severity": alert.severity, "segmon": "compliance" if alert.is_compliance else "evidence"}
+    rule["annotations"] = {
+        "summary": alert.summary,
+        "description": alert.description,
+        "runbook_url": f"{RUNBOOKS}/{alert.name}.md",
+    }
+    return rule
+
+
+def prometheus_rule() -> dict[str, Any]:
+    """The same for the Prometheus operator."""
+    return {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "PrometheusRule",
+        "metadata": {"name": "segmon", "labels": {"app.kubernetes.io/name": "segmon"}},
+        "spec": groups(),
+    }
+
+
+def alertmanager() -> dict[str, Any]:
+    """Grouped by domain, compliance silenced while evidence of the same cluster is stale."""
+    return {
+        "route": {
+            "receiver": "segmon",
+            "group_by": ["cluster", "domain", "alertname"],
+            "group_wait": "10s",
+            "group_interval": "1m",
+            "repeat_interval": "4h",
+        },
+        "inhibit_rules": [
+            {
+                "source_matchers": ['alertname =~ "SegmonEvidenceStale|SegmonEvidenceStaleForLong"'],
+                "target_matchers": ['segmon = "compliance"'],
+                "equal": ["cluster"],
+            },
+            {
+                "source_matchers": ['alertname = "SegmonEvidenceStaleForLong"'],
+                "target_matchers": ['alertname = "SegmonEvidenceStale"'],
+                "equal": ["cluster", "input"],
+            },
+        ],
+        "receivers": [{"name": "segmon"}],
+    }
