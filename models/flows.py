@@ -28,6 +28,7 @@ class FlowRecord(Struct, frozen=True, kw_only=True, rename="camel", omit_default
     packet_id: int | None = None  # IPv4 ID: lines of one packet share it
     action: Literal["", "allow", "deny"] = ""  # "" = a LOG line has no verdict (18.3)
     count: int = 1
+    position: int = 0  # behind this record in its source; at or below the recorded place it was counted before
 
 
 class FlowBatch(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
