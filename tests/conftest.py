@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 from parts.golden import Golden
-from parts.process import CHECKOUT, Part, PartMissing, stop_on_sigterm
+from parts.process import CHECKOUT, Part, PartMissing, program, stop_on_sigterm
 
 if TYPE_CHECKING:
     from parts.apiserver import ApiServer
+    from parts.chromium import Chromium
     from parts.kafka import KafkaServer
     from parts.postgres import PostgresServer
 
@@ -31,6 +32,9 @@ MARKS = {
     "kafka": "kafka",
     "postgres": "postgres",
     "apiserver": "apiserver",
+    "prometheus_program": "prometheus",
+    "alertmanager_program": "prometheus",
+    "chromium": "chromium",
 }
 _numbers = itertools.count(1)
 
@@ -82,6 +86,14 @@ def started(make: Callable[[], P]) -> Iterator[P]:
         part.close()
 
 
+def needed(part: str, *programs: str) -> None:
+    try:
+        for name in programs:
+            program(part, name)
+    except PartMissing as problem:
+        missing(problem)
+
+
 @pytest.fixture(scope="session")
 def kafka() -> Iterator["KafkaServer"]:
     from parts.kafka import KafkaServer
@@ -127,6 +139,25 @@ def cluster(apiserver: "ApiServer") -> "ApiServer":
     apiserver.admin.clear()
     apiserver.grant()
     return apiserver
+
+
+@pytest.fixture(scope="session")
+def prometheus_program() -> None:
+    """Prometheus and promtool are there; a test starts its own server with its own configuration."""
+    needed("prometheus", "prometheus", "promtool")
+
+
+@pytest.fixture(scope="session")
+def alertmanager_program() -> None:
+    """Alertmanager and amtool are there."""
+    needed("alertmanager", "prometheus-alertmanager", "amtool")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator["Chromium"]:
+    from parts.chromium import Chromium
+
+    yield from started(Chromium)
 
 
 @pytest.fixture

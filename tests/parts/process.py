@@ -26,7 +26,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
+
+T = TypeVar("T")
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 POLL_SECONDS = 0.05
@@ -77,11 +79,11 @@ def free_port() -> int:
     raise PartFailed("no free loopback port below the range that clients use")
 
 
-def until(holds: Callable[[], object], *, within: float, what: str) -> None:
-    """Return once `holds()` is true; asked every 50 ms, so `within` counts waiting and not the time `holds` takes."""
+def until(holds: Callable[[], T], *, within: float, what: str) -> T:
+    """What `holds()` answers once that is true. `within` counts the waiting in between, not the time `holds` takes."""
     for _ in range(max(1, int(within / POLL_SECONDS))):
-        if holds():
-            return
+        if answer := holds():
+            return answer
         time.sleep(POLL_SECONDS)
     raise PartFailed(f"not so after {within:g} s of waiting: {what}")
 

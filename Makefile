@@ -1,0 +1,71 @@
+# Everything a contributor runs. `make help` lists it.
+# PYTHON: the interpreter that .venv is made with (3.11 or newer). PYTEST: more options for pytest, as in PYTEST="-k watch".
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+PYTEST ?=
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check install --quiet
+SOURCES := models monitor streams dashboards tests benchmarks tools
+
+.PHONY: help setup demo test test-slow lint bench oracles parts stack dashboards clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+# Both stamps install from a lock whose hashes pip checks. The project itself is linked with the build backend that the
+# lock names, so nothing is fetched that the lock does not know.
+$(VENV)/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit("segmon needs Python 3.11 or newer; set PYTHON=python3.11") if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -m venv $(VENV) || { echo "python3 has no venv module here: apt-get install python3-venv" >&2; exit 2; }
+
+$(VENV)/.run: requirements/run.txt pyproject.toml | $(VENV)/bin/pip
+	$(PIP) --require-hashes -r requirements/run.txt
+	$(PIP) --no-deps --no-index --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt pyproject.toml | $(VENV)/bin/pip
+	$(PIP) --require-hashes -r requirements/dev.txt
+	$(PIP) --no-deps --no-index --no-build-isolation --editable .
+	@touch $@ $(VENV)/.run
+
+setup: $(VENV)/.dev ## .venv with everything, and .venv/bin/segmon
+
+demo: $(VENV)/.run ## the demo cluster on embedded parts, until Ctrl-C
+	@$(VENV)/bin/segmon up --demo
+
+parts: ## the real programs that tests run on (Kafka, API server, PostgreSQL, Prometheus, Chromium, ...)
+	@for part in postgres kafka apiserver monitoring network browser; do tools/parts/$$part.sh; done
+
+test: setup parts ## all tests but the slow ones, on the real parts
+	$(PY) -m pytest -n 2 --dist loadfile -m "not slow" $(PYTEST)
+
+test-slow: setup parts ## the tests that take longer than a minute
+	$(PY) -m pytest -m slow $(PYTEST)
+
+lint: setup ## formatting, style, types and import contracts
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+bench: setup parts ## figures side by side with their ceilings
+	$(PY) benchmarks/run.py
+
+oracles: setup ## every case of SEGMON_ORACLES (default ../shared/oracles)
+	$(PY) tests/oracles/run.py
+
+stack: setup parts ## the whole product from local programs, until Ctrl-C
+	$(PY) tools/stack.py
+
+dashboards: setup ## rebuild the committed boards and rules
+	$(PY) -m dashboards.build
+
+clean: ## everything that make made, but not the built parts (make clean-parts)
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+	find build -mindepth 1 -maxdepth 1 ! -name parts -exec rm -rf {} + 2>/dev/null || true
+	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
