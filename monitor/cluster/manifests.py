@@ -1,0 +1,246 @@
+"""Files, folders and streams of manifests, to facts: what `--manifests` takes.
+
+Law 1: what could not be read is a problem with file and line, and hides nothing else; the caller exits 3.
+Law 2: an object never sent to a cluster gets the API's defaults; one with a uid is taken as its cluster holds it.
+Law 3: the same input gives the same facts, made-up addresses included.
+Of two objects with one key the later counts, as `kubectl apply` would leave it; a note says so.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from models import facts
+from models.errors import CannotEvaluateError, UserError
+from models.facts import Fact, FactKey, Kind
+from monitor.cluster import documents, workloads
+from monitor.cluster.documents import Document, Place, Problem
+from monitor.cluster.normalise import Door, kind_read, normalise, with_defaults
+
+CLUSTER: Final = "manifests"
+"""The cluster that facts from files belong to."""
+STDIN: Final = "-"
+SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
+NOT_NAMESPACED: Final = frozenset(kind for kind in facts.API_KINDS if kind.value.startswith("Global")) | {
+    Kind.NAMESPACE,
+    Kind.NODE,
+}
+
+
+class Manifests(Struct, frozen=True, kw_only=True):
+    """What the input held. `problems`: not read, so answers stand on part of it. `notes`: read, and worth a word."""
+
+    facts: dict[FactKey, Fact]
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+    sources: int = 0
+    places: dict[FactKey, Place] = {}
+
+    @property
+    def is_whole(self) -> bool:
+        return not self.problems
+
+
+def read(paths: Sequence[str], *, cluster: str = CLUSTER) -> Manifests:
+    """All manifests under these files, folders and `-`. UserError for a path that is not there."""
+    gathering = _Gathering(cluster)
+    for source, data, is_named in _files(paths):
+        gathering.add(source, data, is_named=is_named)
+    if not gathering.sources:
+        raise CannotEvaluateError(f"no manifests under {', '.join(paths)}: looked for {', '.join(sorted(SUFFIXES))}")
+    return gathering.finished()
+
+
+def read_text(source: str, data: bytes, *, cluster: str = CLUSTER) -> Manifests:
+    """As `read`, of one text that is at hand."""
+    gathering = _Gathering(cluster)
+    gathering.add(source, data, is_named=True)
+    return gathering.finished()
+
+
+def _files(paths: Sequence[str]) -> Iterator[tuple[str, bytes, bool]]:
+    """(name, content, whether it was named itself). A folder gives its files in the order of their names."""
+    for path in paths:
+        if path == STDIN:
+            yield "stdin", sys.stdin.buffer.read(documents.MOST_BYTES + 1), True
+        elif Path(path).is_dir():
+            for file in _in_folder(path):
+                yield file, _content(file), False
+        else:
+            yield path, _content(path), True
+
+
+def _in_folder(folder: str) -> Iterator[str]:
+    for where, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if Path(name).suffix.lower() in SUFFIXES:
+                yield os.path.join(where, name)  # noqa: PTH118 - os.walk gives text, and thousands of it
+
+
+def _content(path: str) -> bytes:
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(documents.MOST_BYTES + 1)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file or folder\n       fix: --manifests takes files, folders or -") from None
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+
+
+class _Gathering:
+    """Documents on their way to facts. Two passes: a workload's pods depend on what else is in the input."""
+
+    def __init__(self, cluster: str) -> None:
+        self.sources = 0
+        self._cluster = cluster
+        self._objects: list[dict[str, Any]] = []
+        self._places: list[Place] = []
+        self._problems: list[Problem] = []
+        self._notes: list[str] = []
+        self._facts: dict[FactKey, Fact] = {}
+        self._where: dict[FactKey, Place] = {}
+
+    def add(self, source: str, data: bytes, *, is_named: bool) -> None:
+        self.sources += 1
+        for found in documents.documents(source, data):
+            match found:
+                case Problem():
+                    self._problems.append(found)
+                case Document(place, body):
+                    self._take(place, body, is_named=is_named)
+
+    def _take(self, place: Place, body: dict[str, Any], *, is_named: bool) -> None:
+        if missing := _missing(body):
+            if is_named or "metadata" in body or "kind" in body:
+                self._problems.append(Problem(place, f"is no Kubernetes object: {missing} is missing or not a text"))
+            else:
+                self._notes.append(f"{place}: not a Kubernetes object, passed over")
+            return
+        self._objects.append(with_defaults(_named(body)) if _is_unsent(body) else body)
+        self._places.append(place)
+
+    def finished(self) -> Manifests:
+        for place, obj in zip(self._places, self._objects, strict=True):
+            self._keep(place, obj)
+        self._make_pods()
+        self._make_namespaces()
+        return Manifests(
+            facts=self._facts,
+            problems=tuple(self._problems),
+            notes=tuple(self._notes),
+            sources=self.sources,
+            places=self._where,
+        )
+
+    def _keep(self, place: Place, obj: dict[str, Any]) -> None:
+        if kind_read(obj) is None:
+            return
+        is_unsent = _is_unsent(obj)
+        if obj["kind"] == "Pod" and workloads.is_unborn(obj):
+            obj = workloads.born(obj)
+        fact = normalise(obj, door=Door.VALIDATORS if is_unsent else Door.STORE)
+        if fact is None:
+            return
+        if isinstance(fact, facts.Rejected):
+            self._problems.append(Problem(place, _refused(fact)))
+        self._put(place, fact)
+
+    def _put(self, place: Place, fact: Fact) -> None:
+        key = facts.key_of(self._cluster, fact)
+        if key in self._facts and self._facts[key] != fact:
+            self._notes.append(f"{place}: {_title(key)} again, first in {self._where[key]}; the later one counts")
+        self._facts[key] = fact
+        self._where[key] = place
+
+    def _make_pods(self) -> None:
+        made = [(key, fact) for key, fact in self._facts.items() if _lacks_address(fact)]
+        for place, obj in workloads.made_pods(self._objects):
+            fact = normalise(with_defaults(obj))
+            if isinstance(fact, facts.Pod):
+                made.append((facts.key_of(self._cluster, fact), fact))
+                self._where.setdefault(made[-1][0], self._places[place])
+            elif isinstance(fact, facts.Rejected):
+                self._problems.append(Problem(self._places[place], f"pod template: {fact.reason}"))
+        addresses = workloads.free_addresses(_mentioned(self._facts.values()))
+        for key, fact in made:
+            assert isinstance(fact, facts.Pod)
+            own = () if fact.host_network else (next(addresses),)
+            self._facts.setdefault(key, fact)
+            self._facts[key] = replace(fact, addresses=own)
+
+    def _make_namespaces(self) -> None:
+        """2.4, 2.3: a pod whose namespace is not there would be closed by a profile that cannot be found."""
+        for name in sorted({key.namespace for key in self._facts if key.namespace}):
+            key = FactKey(self._cluster, Kind.NAMESPACE, "", name)
+            if key not in self._facts:
+                self._facts[key] = facts.Namespace(name=name, labels={"kubernetes.io/metadata.name": name})
+
+
+def _missing(body: dict[str, Any]) -> str:
+    return next((field for field in ("apiVersion", "kind") if not isinstance(body.get(field), str)), "")
+
+
+def _is_unsent(body: dict[str, Any]) -> bool:
+    metadata = body.get("metadata")
+    return not (isinstance(metadata, dict) and "uid" in metadata)
+
+
+def _named(body: dict[str, Any]) -> dict[str, Any]:
+    """An object with only a generateName gets the name that it begins with."""
+    metadata = body.get("metadata")
+    if not isinstance(metadata, dict) or "name" in metadata or not isinstance(metadata.get("generateName"), str):
+        return body
+    return {**body, "metadata": {**metadata, "name": metadata["generateName"] + "0"}}
+
+
+def _refused(fact: facts.Rejected) -> str:
+    place = f"{fact.namespace}/{fact.name}" if fact.namespace else fact.name
+    return f"{fact.object_kind} {place} is refused ({fact.stage}) and counts as absent: {fact.reason}"
+
+
+def _title(key: FactKey) -> str:
+    return f"{key.kind} {key.namespace}/{key.name}" if key.namespace else f"{key.kind} {key.name}"
+
+
+def _lacks_address(fact: Fact) -> bool:
+    """A pod written by hand, just read. A live pod without an address has a phase and stays without."""
+    return (
+        isinstance(fact, facts.Pod) and not fact.addresses and not fact.phase and not fact.uid and not fact.host_network
+    )
+
+
+def _mentioned(known: Iterable[Fact]) -> Iterator[str]:
+    """Every network and address that a policy, a set or an endpoint speaks of."""
+    for fact in known:
+        match fact:
+            case facts.CalicoPolicy() | facts.Profile() | facts.KubernetesNetworkPolicy() | facts.AdminPolicy():
+                yield from _in_rules(fact)
+            case facts.NetworkSet():
+                yield from fact.nets
+            case facts.Pod() | facts.Node() | facts.EndpointSlice():
+                yield from fact.addresses
+            case facts.HostEndpoint():
+                yield from fact.expected_ips
+            case _:
+                pass
+
+
+def _in_rules(fact: facts.PolicyFact | facts.Profile) -> Iterator[str]:
+    for rule in (*fact.ingress, *fact.egress):
+        match rule:
+            case facts.Rule():
+                yield from (*rule.source.nets, *rule.source.not_nets)
+                yield from (*rule.destination.nets, *rule.destination.not_nets)
+            case facts.AdminRule():
+                yield from (net for peer in rule.peers for net in peer.networks or ())
+            case facts.KubernetesRule():
+                blocks = [peer.ip_block for peer in rule.peers or () if peer.ip_block is not None]
+                yield from (net for block in blocks for net in (block.cidr, *block.except_))
