@@ -65,7 +65,7 @@ stack: setup parts ## the whole product from local programs, until Ctrl-C
 dashboards: setup ## rebuild the committed boards and rules
 	$(PY) -m dashboards.build
 
-clean: ## everything that make made, but not the built parts (make clean-parts)
+clean: ## what make made, but not the built parts (build/parts: minutes to make again)
 	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
 	find build -mindepth 1 -maxdepth 1 ! -name parts -exec rm -rf {} + 2>/dev/null || true
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -12,6 +12,7 @@ import re
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from parts.apiserver import ApiServer
     from parts.chromium import Chromium
     from parts.kafka import KafkaServer
+    from parts.kernel_log import KernelLog
     from parts.postgres import PostgresServer
 
 P = TypeVar("P", bound=Part)
@@ -35,7 +37,9 @@ MARKS = {
     "prometheus_program": "prometheus",
     "alertmanager_program": "prometheus",
     "chromium": "chromium",
+    "kernel_log": "kernel",
 }
+_session_parts: list[Part] = []
 _numbers = itertools.count(1)
 
 
@@ -69,29 +73,43 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"{part}: {number} tests skipped")
 
 
-def missing(problem: PartMissing) -> None:
-    """Leave the test: skipped by name, or failed where everything is required."""
-    if os.environ.get("SEGMON_REQUIRE_ALL") == "1":
-        pytest.fail(f"{MISSING}{problem}", pytrace=False)
-    pytest.skip(f"{MISSING}{problem}")
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    """A part that the test before left killed or frozen, because it failed in between, is brought back."""
+    for part in _session_parts:
+        if part.name in getattr(item, "fixturenames", ()):
+            part.resume() if part.running else part.start()
+    with _missing_parts_named():
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    with _missing_parts_named():
+        yield
+
+
+@contextmanager
+def _missing_parts_named() -> Iterator[None]:
+    """Leave a test whose part is missing: skipped by name, or failed where everything is required."""
+    try:
+        yield
+    except PartMissing as problem:
+        if os.environ.get("SEGMON_REQUIRE_ALL") == "1":
+            pytest.fail(f"{MISSING}{problem}", pytrace=False)
+        pytest.skip(f"{MISSING}{problem}")
 
 
 def started(make: Callable[[], P]) -> Iterator[P]:
-    try:
-        part = make().start()
-    except PartMissing as problem:
-        missing(problem)
-    else:
+    with make() as part:
+        _session_parts.append(part)
         yield part
-        part.close()
+        _session_parts.remove(part)
 
 
 def needed(part: str, *programs: str) -> None:
-    try:
-        for name in programs:
-            program(part, name)
-    except PartMissing as problem:
-        missing(problem)
+    for name in programs:
+        program(part, name)
 
 
 @pytest.fixture(scope="session")
@@ -134,7 +152,6 @@ def cluster(apiserver: "ApiServer") -> "ApiServer":
     """The session's API server, empty: nothing of other tests, the current policy groups, `segmon` granted nothing."""
     from parts.policy_crds import CALICO_V3, CLUSTER_POLICY
 
-    apiserver.start()
     apiserver.serve(CALICO_V3, CLUSTER_POLICY)
     apiserver.admin.clear()
     apiserver.grant()
@@ -161,6 +178,14 @@ def chromium() -> Iterator["Chromium"]:
 
 
 @pytest.fixture
+def kernel_log() -> type["KernelLog"]:
+    """`with kernel_log({"shop/web": ["10.244.7.5"], …}) as log:` pods as namespaces whose packets the kernel logs."""
+    from parts.kernel_log import KernelLog
+
+    return KernelLog
+
+
+@pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Iterator[Golden]:
     """`golden(path, text)`: equal to the file beside the test, or rewritten under --update-cases."""
     file = Golden(request.path.parent, update=request.config.getoption("--update-cases"))
@@ -174,5 +199,5 @@ def oracles() -> Path:
     """The folder of expected results from other projects' own tests (SEGMON_ORACLES)."""
     folder = Path(os.environ.get("SEGMON_ORACLES", CHECKOUT.parent / "shared" / "oracles"))
     if not (folder / "README.md").exists():
-        missing(PartMissing("oracles", f"no README.md in {folder}; set SEGMON_ORACLES to the folder that has them"))
+        raise PartMissing("oracles", f"no README.md in {folder}; set SEGMON_ORACLES to the folder that has them")
     return folder
