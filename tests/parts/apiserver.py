@@ -68,19 +68,23 @@ class ApiServer(Part):
     # What it serves and to whom
 
     def serve(self, *groups: str) -> None:
-        """Serve exactly these policy groups: the others' definitions go, and their objects with them."""
-        definition = "apiextensions.k8s.io/v1", "CustomResourceDefinition"
-        wanted = {item["metadata"]["name"]: item for group in groups for item in definitions(group)}
-        present = {item["metadata"]["name"]: item["spec"]["versions"] for item in self.admin.list(*definition)}
-        for name in present.keys() - wanted.keys():
-            self.admin.delete(ref(*definition, name))
+        """Serve exactly these policy groups and, when that changes, no objects of any.
+
+        A definition no longer wanted stays with `served: false`: for clients that is as if it were gone, while taking
+        it away for good would wait for the server's finaliser, which backs off for minutes when it meets a cold cache.
+        """
+        present = [group for group in KINDS if self._serves(group)]
+        if set(present) == set(groups):
+            return
+        self.admin.clear()
+        for group in KINDS:
+            if group in groups or group in present:
+                self.admin.apply(*definitions(group, served=group in groups))
         until(
-            lambda: {item["metadata"]["name"] for item in self.admin.list(*definition)} <= wanted.keys(),
+            lambda: all(self._serves(group) == (group in groups) for group in KINDS),
             within=ESTABLISHED_WITHIN,
-            what="definitions no longer wanted are gone",
+            what=f"exactly {', '.join(groups)} served",
         )
-        self.admin.apply(*wanted.values())
-        until(lambda: all(map(self._serves, groups)), within=ESTABLISHED_WITHIN, what=f"{', '.join(groups)} served")
 
     def grant(self, *rules: Object) -> None:
         """Let `segmon` do exactly this, cluster-wide; no rules: nothing."""
@@ -156,7 +160,7 @@ class ApiServer(Part):
             found = self.admin.request("GET", f"/apis/{group_version}")["resources"]
         except ApiRefused:
             return False
-        return {item["kind"] for item in found} >= KINDS[group_version].keys()
+        return {item["kind"] for item in found} == KINDS[group_version].keys()
 
     def _etcd(self, path: str, body: Object) -> Object:
         url = f"http://127.0.0.1:{self._etcd_ports[0]}{path}"

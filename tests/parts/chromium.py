@@ -72,18 +72,17 @@ class Chromium(Part):
         limit = 256 * 2**20  # a printed report comes in one message
         async with aiohttp.ClientSession() as session, session.ws_connect(address, max_msg_size=limit) as socket:
             wire = Wire(socket)
-            async with asyncio.TaskGroup() as tasks:
-                reading = tasks.create_task(wire.read())
-                context = (await wire.call("Target.createBrowserContext"))["browserContextId"]
-                target = await wire.call("Target.createTarget", url="about:blank", browserContextId=context)
+            reading = asyncio.create_task(wire.read())  # no task group: it would wrap what the test raises
+            try:
+                context = await wire.call("Target.createBrowserContext", disposeOnDetach=True)
+                place = {"url": "about:blank", "browserContextId": context["browserContextId"]}
+                target = await wire.call("Target.createTarget", **place)
                 attached = await wire.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
                 page = Page(wire, attached["sessionId"])
-                try:
-                    await page.listen()
-                    yield page
-                finally:
-                    await wire.call("Target.disposeBrowserContext", browserContextId=context)
-                    reading.cancel()
+                await page.listen()
+                yield page
+            finally:
+                reading.cancel()
 
 
 class Wire:

@@ -39,8 +39,11 @@ KINDS = {
 }
 
 
-def definitions(group_version: str) -> list[dict[str, Any]]:
-    return [_definition(group_version, kind, plural) for kind, plural in KINDS[group_version].items()]
+def definitions(group_version: str, *, served: bool) -> list[dict[str, Any]]:
+    found = [_definition(group_version, kind, plural) for kind, plural in KINDS[group_version].items()]
+    for definition in found:
+        definition["spec"]["versions"][0]["served"] = served
+    return found
 
 
 def _definition(group_version: str, kind: str, plural: str) -> dict[str, Any]:
