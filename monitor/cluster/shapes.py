@@ -83,7 +83,7 @@ def opened(obj: dict[str, Any], *, is_stored_v1: bool) -> Object:
 
     is_stored_v1: Calico keeps the metadata that its users gave inside an annotation there.
     """
-    body = _without_nulls(obj, DEEPEST)
+    body = obj if _is_plain(obj) else _without_nulls(obj, DEEPEST)
     metadata = read(body.get("metadata", {}), Metadata, "metadata")
     return Object(_restored(metadata, body) if is_stored_v1 else metadata, body)
 
@@ -93,6 +93,15 @@ def _located(message: str, path: str) -> str:
     what, _, place = message.partition(" - at `$")
     what = what.replace("`", "")
     return f"{path}{place.rstrip('`')}: {what[:1].lower()}{what[1:]}"
+
+
+def _is_plain(obj: dict[str, Any]) -> bool:
+    """No nulls to take out, no bulk to drop, no broken text: one encoding is far cheaper than a walk to find out."""
+    try:
+        text = msgspec.json.encode(obj)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return False
+    return b"null" not in text and b"managedFields" not in text
 
 
 def _without_nulls(value: Any, depth: int) -> Any:
