@@ -1,0 +1,117 @@
+"""Pods, host endpoints and network sets into the model, with the labels that they inherit (sections 2, 12, 15, 16)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from models.facts import HostEndpoint, Namespace, NetworkSet, Pod, ServiceAccount
+from monitor.policy import addresses, model
+from monitor.policy.scopes import NAMESPACE, NAMESPACE_PREFIX, ORCHESTRATOR, SERVICE_ACCOUNT, SERVICE_ACCOUNT_PREFIX
+
+Inherited = Callable[[str], Mapping[str, str]]
+"""Labels that a profile hands down, by its name; empty for one that does not exist."""
+
+DEFAULT_ALLOW = "projectcalico-default-allow"
+
+
+def namespace_profile(namespace: str) -> str:
+    return f"kns.{namespace}"
+
+
+def account_profile(namespace: str, name: str) -> str:
+    return f"ksa.{namespace}.{name}"
+
+
+def namespace_labels(fact: Namespace) -> dict[str, str]:
+    """2.3, 2.4: `kubernetes.io/metadata.name` is a plain label put there by the API server."""
+    labels = {NAMESPACE_PREFIX + key: value for key, value in fact.labels.items()}
+    labels[NAMESPACE_PREFIX + "projectcalico.org/name"] = fact.name
+    return labels
+
+
+def account_labels(fact: ServiceAccount) -> dict[str, str]:
+    labels = {SERVICE_ACCOUNT_PREFIX + key: value for key, value in fact.labels.items()}
+    labels[SERVICE_ACCOUNT_PREFIX + "projectcalico.org/name"] = fact.name
+    return labels
+
+
+def pod(fact: Pod, inherited: Inherited) -> model.Endpoint | None:
+    """None for a pod that is no endpoint: on the host's network, finished, or without an address (15.1)."""
+    found = _numbers(fact.addresses)
+    if fact.host_network or fact.is_finished or not found:
+        return None
+    own = {
+        key: value
+        for key, value in fact.labels.items()
+        if not key.startswith((NAMESPACE_PREFIX, SERVICE_ACCOUNT_PREFIX))  # nobody poses as another namespace (2.2)
+    }
+    own[NAMESPACE] = fact.namespace
+    own[ORCHESTRATOR] = "k8s"
+    profiles = [namespace_profile(fact.namespace)]
+    if fact.service_account:
+        own[SERVICE_ACCOUNT] = fact.service_account
+        profiles.append(account_profile(fact.namespace, fact.service_account))
+    return model.Endpoint(
+        id=f"pod:{fact.namespace}/{fact.name}",
+        namespace=fact.namespace,
+        name=fact.name,
+        labels=_with_inherited(own, profiles, inherited),
+        addresses=found,
+        named_ports=model.named_ports(fact.named_ports),
+        profiles=tuple(profiles),
+        node=fact.node,
+    )
+
+
+def host(fact: HostEndpoint, inherited: Inherited) -> model.Endpoint:
+    """As a peer it is known by its expected addresses only (13.2)."""
+    return model.Endpoint(
+        id=f"host:{fact.name}",
+        name=fact.name,
+        labels=_with_inherited(dict(fact.labels), fact.profiles, inherited),
+        addresses=_numbers(fact.expected_ips),
+        named_ports=model.named_ports(fact.ports),
+        profiles=fact.profiles,
+        node=fact.node,
+        interface=fact.interface_name,
+    )
+
+
+def network_set(fact: NetworkSet, inherited: Inherited) -> model.Set:
+    """2.7: a namespaced set inherits its namespace's labels, and its own win; it can pose as another namespace's."""
+    labels = dict(fact.labels)
+    if fact.namespace:
+        labels[NAMESPACE] = fact.namespace
+        labels = _with_inherited(labels, (namespace_profile(fact.namespace),), inherited)
+    nets = []
+    for written in fact.nets:
+        try:
+            nets.append(addresses.net(written))
+        except ValueError:
+            continue
+    return model.Set(
+        id=f"set:{fact.namespace}/{fact.name}",
+        namespace=fact.namespace,
+        name=fact.name,
+        labels=labels,
+        nets=tuple(nets),
+    )
+
+
+def _with_inherited(own: dict[str, str], profiles: Iterable[str], inherited: Inherited) -> dict[str, str]:
+    """2.5: own labels win, then those of the first profile that has the key."""
+    labels = dict(own)
+    for name in profiles:
+        for key, value in inherited(name).items():
+            labels.setdefault(key, value)
+    return labels
+
+
+def _numbers(written: Iterable[str]) -> tuple[int, ...]:
+    found = []
+    for each in written:
+        try:
+            found.append(addresses.address(each.partition("/")[0]))
+        except ValueError:
+            continue
+    return tuple(found)

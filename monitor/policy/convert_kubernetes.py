@@ -1,0 +1,152 @@
+"""Kubernetes NetworkPolicy, and the staged kind of the same form: facts -> model (policy_semantics.md section 9).
+
+One API rule becomes one converted rule per protocol and peer, in the order API rule, protocol, peer (9.6); `origin`
+keeps the API rule's index. An API rule that cannot be converted is dropped, the policy stays (9.10): it still isolates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec import structs
+
+from models.facts import (
+    EntityRule,
+    Kind,
+    KubernetesNetworkPolicy,
+    KubernetesPeer,
+    KubernetesPort,
+    KubernetesRule,
+    LabelRequirement,
+    LabelSelector,
+)
+from monitor.policy import convert_calico, model, scopes, selectors
+from monitor.policy.dialect import Dialect
+from monitor.policy.selectors import Equals, Has, In, Node, Not, NotIn
+
+ORDER = 1000.0
+TIER = "default"
+IS_KUBERNETES = Equals(scopes.ORCHESTRATOR, "k8s")
+
+
+def policy(fact: KubernetesNetworkPolicy, dialect: Dialect) -> model.Policy | None:
+    """None for a staged Delete, and for staged policies where the version has none."""
+    is_staged = fact.staged_action is not None
+    if is_staged and (not dialect.has_staged or fact.staged_action in {"Delete", "Ignore"}):
+        return None
+    kind = Kind.STAGED_KUBERNETES_NETWORK_POLICY if is_staged else Kind.KUBERNETES_NETWORK_POLICY
+    types = {written.lower() for written in fact.policy_types} or {"ingress"}
+    subject = (IS_KUBERNETES, *label_terms(fact.pod_selector), scopes.in_namespace(fact.namespace))
+    return model.Policy(
+        kind=kind,
+        namespace=fact.namespace,
+        name=fact.name,
+        tier=TIER,
+        order=ORDER,
+        selector=selectors.conjunction(*subject),
+        ingress=tuple(_rules(fact.ingress, fact.namespace, is_ingress=True)),
+        egress=tuple(_rules(fact.egress, fact.namespace, is_ingress=False)),
+        is_ingress="ingress" in types,
+        is_egress="egress" in types,
+        is_staged=is_staged,
+        tie=_tie(fact, kind, dialect),
+    )
+
+
+def _tie(fact: KubernetesNetworkPolicy, kind: Kind, dialect: Dialect) -> str:
+    if dialect.is_named_by_kind:
+        return f"{fact.name}/{fact.namespace}/{kind.value}"
+    staged = "staged:" if kind is Kind.STAGED_KUBERNETES_NETWORK_POLICY else ""
+    return f"{fact.namespace}/{staged}knp.default.{fact.name}"
+
+
+def _rules(written: tuple[KubernetesRule, ...], namespace: str, *, is_ingress: bool) -> Iterator[model.Rule]:
+    for origin, each in enumerate(written):
+        try:
+            groups = list(port_groups(each.ports))
+            sides = [peer(one, namespace) for one in each.peers] if each.peers else [(model.Side(), frozenset[int]())]
+        except ValueError:
+            continue  # fails closed: the rule is gone, the policy still selects
+        for protocol, ports in groups:
+            for side, never in sides:
+                yield _rule(protocol, ports, (side, never), origin=origin, is_ingress=is_ingress)
+
+
+def _rule(
+    protocol: int | None, ports: model.Ports, far: tuple[model.Side, frozenset[int]], *, origin: int, is_ingress: bool
+) -> model.Rule:
+    side, never = far
+    if is_ingress:
+        source, destination = side, model.Side(ports=ports)
+    else:
+        source, destination = model.Side(), structs.replace(side, ports=ports)
+    return model.Rule(
+        action=model.ALLOW, never=never, protocol=protocol, source=source, destination=destination, origin=origin
+    )
+
+
+def port_groups(written: tuple[KubernetesPort, ...] | None) -> Iterator[tuple[int | None, model.Ports]]:
+    """Ports by protocol, sorted by the protocol's name; none at all = any protocol and port (9.7)."""
+    if not written:
+        yield None, model.Ports()
+        return
+    groups: dict[str, list[int | str]] = {}
+    whole: set[str] = set()
+    for each in written:
+        protocol = each.protocol or "TCP"
+        texts = groups.setdefault(protocol, [])
+        if each.port is None:
+            whole.add(protocol)
+        else:
+            texts.append(_port(each))
+    for protocol in sorted(groups):
+        ports = model.Ports() if protocol in whole else convert_calico.ports(tuple(groups[protocol]))
+        yield model.protocol_number(protocol), ports
+
+
+def _port(written: KubernetesPort) -> int | str:
+    if written.end_port is None:
+        return written.port or 0
+    if isinstance(written.port, str):
+        raise ValueError(f"named port {written.port} with endPort")  # noqa: TRY004 - a bad value of the object
+    return f"{written.port}:{written.end_port}"
+
+
+def peer(written: KubernetesPeer, namespace: str) -> tuple[model.Side, frozenset[int]]:
+    """9.8, 9.9. An empty peer is read as the pods of the own namespace."""
+    if written.ip_block is not None:
+        return convert_calico.side(
+            EntityRule(nets=(written.ip_block.cidr,), not_nets=written.ip_block.except_), namespace
+        )
+    terms: list[Node] = [IS_KUBERNETES]
+    if written.namespace_selector is None:
+        terms.append(scopes.in_namespace(namespace))
+    else:
+        terms += namespace_terms(written.namespace_selector)
+    terms += label_terms(written.pod_selector or LabelSelector())
+    return model.Side(selector=selectors.conjunction(*terms)), frozenset()
+
+
+def namespace_terms(written: LabelSelector) -> list[Node]:
+    """A selector of namespaces, as a test of pods; an empty one is every namespace, and so no host or global set."""
+    terms = [selectors.prefixed(term, scopes.NAMESPACE_PREFIX) for term in label_terms(written)]
+    return terms or [Has(scopes.NAMESPACE)]
+
+
+def label_terms(written: LabelSelector) -> list[Node]:
+    """9.4: NotIn is true where the label is missing, in Kubernetes as in Calico."""
+    terms: list[Node] = [Equals(key, value) for key, value in sorted(written.match_labels.items())]
+    return terms + [_requirement(each) for each in written.match_expressions]
+
+
+def _requirement(written: LabelRequirement) -> Node:
+    match written.operator:
+        case "In":
+            return In(written.key, frozenset(written.values))
+        case "NotIn":
+            return NotIn(written.key, frozenset(written.values))
+        case "Exists":
+            return Has(written.key)
+        case "DoesNotExist":
+            return Not(Has(written.key))
+    raise ValueError(f"operator {written.operator!r} is none of In, NotIn, Exists, DoesNotExist")
