@@ -106,6 +106,8 @@ class PartitionReader:
         records = [_record(raw) for raw in answer.get(self._place, ())]
         if records:
             self.position = records[-1].offset + 1
+        else:
+            await self._pass_gap()
         return records
 
     async def read_to(self, end: int) -> AsyncIterator[list[Record]]:
@@ -114,8 +116,6 @@ class PartitionReader:
             records = await self.read(timeout_seconds=1.0)
             if records:
                 yield records
-            else:
-                await self._pass_gap()
 
     async def first(self) -> Record | None:
         """The first record of the partition, None if it is empty. The place to read from moves behind it."""

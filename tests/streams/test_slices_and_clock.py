@@ -19,7 +19,10 @@ NOW = datetime(2026, 8, 1, 12, tzinfo=UTC)
 PODS = FactKey("east", Kind.NAMESPACE, "", "shop").text().encode()
 
 
-def record(offset, *, ago=0.0, key=PODS, value=encode_fact(Namespace(name="shop"))):
+SHOP = encode_fact(Namespace(name="shop"))
+
+
+def record(offset, *, ago=0.0, key=PODS, value=SHOP):
     at = int((NOW - timedelta(seconds=ago)).timestamp() * 1000)
     return Record(topic="facts", partition=0, offset=offset, timestamp_ms=at, key=key, value=value)
 

@@ -1,0 +1,115 @@
+"""The agent on facts, and who owns which partition. Thin: it delivers; `owning`, `clusters` and `assessing` decide.
+
+Law 1: the body never raises (Faust would acknowledge what failed); what cannot go on ends the process hard.
+Law 2: a partition is built in a task of its own, never in the assignment's callback, which holds up the group.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from itertools import groupby
+from typing import Any
+
+import faust
+
+from models.errors import UserError
+from monitor.broker.connection import BrokerUnavailableError
+from monitor.broker.messages import Record
+from streams import faust_apps
+from streams.desk import Desk
+from streams.faust_apps import TAKE_MAX, TAKE_WITHIN_SECONDS, Group
+from streams.owning import PartitionOwner
+
+log = logging.getLogger(__name__)
+
+
+class Ownership:
+    """Which partitions this process owns. Owners of partitions taken away are kept for their State."""
+
+    def __init__(self, desk: Desk, spawn: Callable[[Awaitable[None]], None]) -> None:
+        self._desk = desk
+        self._spawn = spawn
+        self._owners: dict[int, PartitionOwner] = {}
+        self._kept: dict[int, PartitionOwner] = {}
+
+    @property
+    def owners(self) -> Sequence[PartitionOwner]:
+        return tuple(self._owners.values())
+
+    def assign(self, partitions: Iterable[int]) -> None:
+        """These are ours now; all others are not."""
+        wanted = set(partitions)
+        self.revoke(self._owners.keys() - wanted)
+        for partition in sorted(wanted - self._owners.keys()):
+            owner = self._renewed(partition)
+            self._owners[partition] = owner
+            self.build(owner)
+
+    def revoke(self, partitions: Iterable[int]) -> None:
+        for partition in sorted(partitions):
+            if owner := self._owners.pop(partition, None):
+                owner.release()
+                self._kept[partition] = owner
+
+    def build(self, owner: PartitionOwner) -> None:
+        self._spawn(owner.build())
+
+    def _renewed(self, partition: int) -> PartitionOwner:
+        former = self._kept.pop(partition, None)
+        if former is None or not former.can_be_kept:
+            return PartitionOwner(partition, self._desk)
+        former.is_owned = True
+        return former
+
+    async def take(self, records: Sequence[Record]) -> None:
+        """A batch of the agent: partitions side by side, each in order. Returns when all of it is dealt with."""
+        in_order = sorted(records, key=lambda record: (record.partition, record.offset))
+        async with asyncio.TaskGroup() as tasks:
+            for partition, group in groupby(in_order, key=lambda record: record.partition):
+                if owner := self._owners.get(partition):
+                    tasks.create_task(owner.take(list(group)))
+
+    async def tick(self, every_seconds: float) -> None:
+        """For ever: a Tick into every partition that has clusters, and a look at what it is read from."""
+        while True:
+            await asyncio.sleep(every_seconds)
+            for owner in self.owners:
+                if owner.is_live and owner.clusters:
+                    await self._tick_one(owner)
+
+    async def _tick_one(self, owner: PartitionOwner) -> None:
+        try:
+            await owner.tick()
+            await owner.look()
+        except BrokerUnavailableError as error:
+            log.warning("no tick in %s: %s", owner.place, error)
+        except UserError as error:
+            self._desk.fail(error)
+
+
+def create_assess_app(desk: Desk, group: Group, ownership: Ownership) -> faust.App:
+    """The app with its one agent, finalized, not started."""
+    app = faust_apps.make(desk.connection, group)
+    topic = faust_apps.topic_of(app, desk.topics.facts.name)
+
+    @app.agent(topic, name="assess", concurrency=1)
+    async def assess(stream: Any) -> None:
+        async for events in stream.take_events(TAKE_MAX, within=TAKE_WITHIN_SECONDS):
+            try:
+                await ownership.take([faust_apps.record_of(event) for event in events])
+            except Exception:
+                log.exception("assess cannot go on")
+                desk.retrying.give_up("assess cannot go on: what it was given is left to the next owner")
+
+    def assigned(_app: faust.App, assigned: Iterable[Any], **_: Any) -> None:
+        ownership.assign(place.partition for place in assigned)
+
+    def revoked(_app: faust.App, revoked: Iterable[Any], **_: Any) -> None:
+        ownership.revoke(place.partition for place in revoked)
+
+    app.on_partitions_assigned.connect(assigned, weak=False)
+    app.on_partitions_revoked.connect(revoked, weak=False)
+    app.finalize()
+    return app

@@ -1,0 +1,232 @@
+"""One partition of facts in the hands of its owner: built from the log, kept up by the agent, given up when revoked.
+
+Law 1: Faust's committed offset is never relied on. State is read from the partition's beginning; what lies at or below
+a cluster's recorded place is folded silently, the rest goes the normal way, so a restored database catches up.
+Law 2: what the agent brings while the partition is being built is dropped; the build ends only behind the last of it.
+Law 3: one task at a time folds (`_busy`); a new assignment that finds the former one's work unfinished builds anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from models.errors import UserError
+from models.facts import Tick, key_of
+from models.topics import Position
+from monitor.broker import epochs
+from monitor.broker.messages import Record, fact_message
+from monitor.broker.reading import PartitionReader, TruncatedLogError
+from monitor.store import Fenced
+from streams import clusters
+from streams.clusters import Cluster, UnrecordableError
+from streams.decoding import Incoming, incoming
+from streams.desk import Desk
+from streams.retrying import AbandonedError
+
+log = logging.getLogger(__name__)
+
+BUILD_BATCH = 2000  # records folded between two looks at the event loop
+REBUILD_PAUSE_SECONDS = 0.5
+
+
+class PartitionOwner:
+    """Created at assignment. `is_live`: built, and kept up by the agent."""
+
+    def __init__(self, partition: int, desk: Desk) -> None:
+        self.partition = partition
+        self.is_owned = True
+        self.is_live = False
+        self.epoch = 0
+        self.position = 0  # offset of the next record to fold
+        self.clusters: dict[str, Cluster] = {}
+        self._desk = desk
+        self._busy = asyncio.Lock()
+        self._dropped_to = 0  # behind the last record that the agent brought while we were building
+        self._blamed: dict[int, str] = {}  # offset -> why it could not be recorded
+        self._careful_to: dict[str, int] = {}  # cluster -> offset up to which facts are recorded one by one
+        self._end_at_last_look = 0
+        self._position_at_last_look = -1
+
+    @property
+    def place(self) -> str:
+        return f"{self._desk.topics.facts.name}/{self.partition}"
+
+    @property
+    def can_be_kept(self) -> bool:
+        """Whether a later assignment may go on from this State: nothing is under way or folded but not recorded."""
+        return not self._busy.locked() and all(cluster.is_consistent for cluster in self.clusters.values())
+
+    def release(self) -> None:
+        """The partition was taken away."""
+        self.is_owned = self.is_live = False
+        for name in self.clusters:
+            self._desk.observer.released(name)
+        self._desk.observer.built(self.place)
+
+    # Building
+
+    async def build(self) -> None:
+        """Until it is live, not ours any more, or stopped by what only a person can mend."""
+        self._desk.observer.building(self.place, "reading facts")
+        while self.is_owned and not self.is_live:
+            try:
+                await self._desk.retrying.until_done(
+                    f"building {self.place}", self._build, still_ours=lambda: self.is_owned
+                )
+            except AbandonedError:
+                return
+            except (Fenced, UnrecordableError) as error:
+                self._drop(error)
+                await asyncio.sleep(REBUILD_PAUSE_SECONDS)
+            except UserError as error:
+                self._desk.fail(error)
+                return
+
+    async def _build(self) -> None:
+        async with (
+            self._busy,
+            PartitionReader(self._desk.connection, self._desk.topics.facts.name, self.partition) as reader,
+        ):
+            await self._begin(reader)
+            end = await self._now_and_end(reader)
+            while self.is_owned and self.position < max(end, self._dropped_to):
+                records = await reader.read(timeout_seconds=1.0, limit=BUILD_BATCH)
+                await self._fold(records)
+                self.position = max(self.position, reader.position)
+            self.is_live = self.is_owned
+        if self.is_live:
+            for name in self.clusters:
+                self._desk.observer.adopted(name)
+            self._desk.observer.built(self.place)
+            log.info("%s is built up to offset %d: %s", self.place, self.position, ", ".join(self.clusters) or "empty")
+
+    async def _begin(self, reader: PartitionReader) -> None:
+        """Check that this is the log that SQL knows; keep State that SQL has recorded exactly, else begin anew."""
+        epoch = await epochs.of(reader, self._desk.topics.facts.name, self.partition)
+        recorded = await asyncio.to_thread(self._desk.store.applied, self.partition)
+        bounds = await reader.bounds()
+        for name, position in recorded.items():
+            epochs.check(f"{self.place} ({name})", epoch=epoch, end=bounds.end, stored=position)
+        if not self._agrees_with(epoch, recorded):
+            self.epoch, self.position = epoch, bounds.beginning
+            self.clusters = {
+                name: Cluster(name, self.partition, self._desk, position) for name, position in recorded.items()
+            }
+        reader.seek(self.position)
+
+    def _agrees_with(self, epoch: int, recorded: dict[str, Position]) -> bool:
+        return (
+            self.epoch == epoch
+            and {name: cluster.recorded for name, cluster in self.clusters.items()} == recorded
+            and all(cluster.is_consistent for cluster in self.clusters.values())
+        )
+
+    async def _now_and_end(self, reader: PartitionReader) -> int:
+        """A Tick of ours tells what time it is; the end is behind it, so the build ends with what is true now."""
+        if (await reader.bounds()).end > self.position + 1 or self.clusters:
+            await self.tick()
+        return (await reader.bounds()).end
+
+    def _drop(self, error: Exception) -> None:
+        """State may be ahead of SQL or wrong: forget it, with what it showed."""
+        log.warning("%s is built again: %s", self.place, error)
+        if isinstance(error, UnrecordableError):
+            self._blame(error)
+        for name in self.clusters:
+            self._desk.observer.released(name)
+        self.is_live, self.clusters, self.epoch = False, {}, 0
+
+    # Following
+
+    async def take(self, records: Sequence[Record]) -> None:
+        """What the agent brought. Returns when it is recorded, or dropped because a build will read it."""
+        if not self.is_owned:
+            return
+        if not self.is_live:
+            self._dropped_to = max(self._dropped_to, records[-1].offset + 1)
+            return
+        async with self._busy:
+            new = [record for record in records if record.offset >= self.position]
+            try:
+                await self._fold(new)
+            except AbandonedError:
+                return
+            except (Fenced, UnrecordableError) as error:
+                self._drop(error)
+                self._dropped_to = max(self._dropped_to, records[-1].offset + 1)
+                self._desk.build_again(self)
+
+    async def _fold(self, records: Sequence[Record]) -> None:
+        """Every cluster's facts in order; one cluster after the other."""
+        if not records:
+            return
+        for record in records:
+            self._desk.clock.saw(record.timestamp_ms)
+        facts = [self._blamed_or(incoming(record, epoch=self.epoch)) for record in records]
+        for name in {fact.cluster for fact in facts if fact.cluster} - self.clusters.keys():
+            self.clusters[name] = Cluster(name, self.partition, self._desk, None)
+        for name, cluster in self.clusters.items():
+            of_it = [fact for fact in facts if fact.cluster in {"", name}]
+            for part in self._parts(name, of_it):
+                await cluster.take(part, still_ours=lambda: self.is_owned)
+        self.position = records[-1].offset + 1
+
+    # Finding the fact to blame
+
+    def _blamed_or(self, fact: Incoming) -> Incoming:
+        reason = self._blamed.get(fact.record.offset)
+        return clusters.blamed(fact, reason) if reason else fact
+
+    def _parts(self, cluster: str, facts: list[Incoming]) -> list[list[Incoming]]:
+        """One by one up to where a batch could not be recorded, else all at once."""
+        careful_to = self._careful_to.get(cluster, -1)
+        if not facts or facts[0].record.offset > careful_to:
+            return [facts] if facts else []
+        return [[fact] for fact in facts]
+
+    def _blame(self, error: UnrecordableError) -> None:
+        """Narrow it down: the batch, then the fact, then (no fact is to blame) the cluster."""
+        if error.first != error.last:
+            self._careful_to[error.cluster] = error.last
+        elif error.last not in self._blamed:
+            self._blamed[error.last] = error.reason
+        else:
+            self._desk.give_up_cluster(error.cluster, error.reason)
+
+    # Marks and looks
+
+    async def tick(self) -> None:
+        mark = Tick(partition=self.partition)
+        message = fact_message(self._desk.topics.facts.name, "", key_of("", mark), mark, source="segmon/assess")
+        sent = await self._desk.producer.send_to(self.partition, message)
+        self._desk.clock.saw(sent.timestamp_ms)
+
+    async def look(self) -> None:
+        """With each Tick: the partition must still be the one that was read, and be read on."""
+        async with PartitionReader(self._desk.connection, self._desk.topics.facts.name, self.partition) as reader:
+            epoch = await epochs.of(reader, self._desk.topics.facts.name, self.partition)
+            end = (await reader.bounds()).end
+        if not self.is_live:
+            return
+        if epoch != self.epoch:
+            raise epochs.EpochError(
+                f"{self.place} has changed from epoch {self.epoch} to {epoch}: restart this process"
+            )
+        if end < self.position:
+            raise TruncatedLogError(
+                f"{self.place} ends at offset {end}, {self.position} were read: the broker lost acknowledged records; "
+                "delete the topic, run `segmon topics create` and restart this process"
+            )
+        self._desk.observer.lag(self._desk.topics.facts.name, self.partition, end - self.position)
+        self._read_on(end)
+
+    def _read_on(self, end: int) -> None:
+        """If the agent brought nothing although there was something at the last look, read it ourselves."""
+        stuck = self.position == self._position_at_last_look < self._end_at_last_look and not self._busy.locked()
+        self._end_at_last_look, self._position_at_last_look = end, self.position
+        if stuck:
+            log.warning("%s: the agent brought nothing since offset %d: reading on", self.place, self.position)
+            self.is_live = False
+            self._desk.build_again(self)

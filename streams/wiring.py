@@ -1,0 +1,137 @@
+"""Where the parts of a process are put together: the only place that knows them all.
+
+Each `run_*` coroutine is one process (or one part of `segmon up`): it returns when `stop` is set, and raises what a
+person has to mend. What it is made of is given in `Parts`, so that tests give real brokers and databases of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import NoReturn
+
+import faust
+from msgspec import Struct
+
+from monitor import clock
+from monitor.broker.connection import BrokerUnavailableError, Connection
+from monitor.broker.producing import Producer
+from monitor.broker.topics import Topics
+from monitor.store import Store, is_transient
+from streams.assess import Ownership, create_assess_app
+from streams.desk import Desk
+from streams.faust_apps import Group
+from streams.log_clock import LogClock
+from streams.observing import Observer
+from streams.owning import PartitionOwner
+from streams.retrying import Retrying
+
+log = logging.getLogger(__name__)
+
+HARD_END_CODE = 4
+STOP_SECONDS = 10.0
+WATCH_SECONDS = 0.5
+
+
+class Parts(Struct, kw_only=True):
+    """What a process is made of."""
+
+    connection: Connection
+    store: Store
+    observer: Observer
+    group: Group
+    topics: Topics
+    tick_seconds: float = 15.0
+
+
+def end_hard(why: str) -> NoReturn:
+    """End without unwinding anything, so that nothing unfinished is acknowledged."""
+    log.critical("ending hard: %s", why)
+    logging.shutdown()
+    os._exit(HARD_END_CODE)
+
+
+async def run_assess(parts: Parts, stop: asyncio.Event) -> None:
+    """`segmon work` without its addresses: judge the clusters whose partitions the group gives us."""
+    failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    retrying = _retrying(parts, stop)
+    async with Producer(parts.connection) as producer, _background() as spawn:
+        desk = Desk(
+            connection=parts.connection,
+            topics=parts.topics,
+            producer=producer,
+            store=parts.store,
+            clock=LogClock(clock.monotonic),
+            retrying=retrying,
+            observer=parts.observer,
+            fail=lambda error: None if failed.done() else failed.set_exception(error),
+            build_again=lambda owner: ownership.build(owner),
+        )
+        ownership = Ownership(desk, spawn)
+        app = create_assess_app(desk, parts.group, ownership)
+        spawn(ownership.tick(parts.tick_seconds))
+        await _run(app, retrying, stop, failed)
+
+
+def _retrying(parts: Parts, stop: asyncio.Event) -> Retrying:
+    def passes(error: BaseException) -> bool:
+        return isinstance(error, BrokerUnavailableError) or is_transient(error)
+
+    def count(error: BaseException) -> None:
+        if not isinstance(error, BrokerUnavailableError):
+            parts.observer.database_error("transient" if is_transient(error) else "permanent")
+
+    return Retrying(is_transient=passes, give_up=end_hard, stop=stop, on_error=count)
+
+
+@asynccontextmanager
+async def _background() -> AsyncIterator[Callable[[Awaitable[None]], None]]:
+    """Tasks that live as long as the block. One that raises ends the process hard: nobody else would notice."""
+    running: set[asyncio.Task[None]] = set()
+
+    async def watched(work: Awaitable[None]) -> None:
+        try:
+            await work
+        except Exception:
+            log.exception("a background task ended")
+            end_hard("a background task ended")
+
+    def spawn(work: Awaitable[None]) -> None:
+        task = asyncio.create_task(watched(work))
+        running.add(task)
+        task.add_done_callback(running.discard)
+
+    try:
+        yield spawn
+    finally:
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running, timeout=STOP_SECONDS)
+
+
+async def _run(app: faust.App, retrying: Retrying, stop: asyncio.Event, failed: asyncio.Future[None]) -> None:
+    """Until stopped, failed or crashed; then end the app, hard if it does not end in time."""
+    await app.start()
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        while not stop.is_set() and not failed.done():
+            await asyncio.wait({stopping, failed}, timeout=WATCH_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if app.crashed or app.should_stop:
+                end_hard("the stream ended by itself")
+    finally:
+        stopping.cancel()
+    if retrying.waiting:
+        end_hard("stopped during a retry: what was not recorded is left to the next owner")
+    try:
+        async with asyncio.timeout(STOP_SECONDS):
+            await app.stop()
+    except TimeoutError:
+        end_hard("the stream did not stop in time")
+    if failed.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await failed
