@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,10 +28,6 @@ CLUSTER: Final = "manifests"
 """The cluster that facts from files belong to."""
 STDIN: Final = "-"
 SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
-NOT_NAMESPACED: Final = frozenset(kind for kind in facts.API_KINDS if kind.value.startswith("Global")) | {
-    Kind.NAMESPACE,
-    Kind.NODE,
-}
 
 
 class Manifests(Struct, frozen=True, kw_only=True):
@@ -161,20 +157,28 @@ class _Gathering:
         self._where[key] = place
 
     def _make_pods(self) -> None:
-        made = [(key, fact) for key, fact in self._facts.items() if _lacks_address(fact)]
-        for place, obj in workloads.made_pods(self._objects):
+        made = {key: fact for key, fact in self._facts.items() if isinstance(fact, facts.Pod) and _lacks_address(fact)}
+        for place, obj, names in workloads.made_pods(self._objects):
             fact = normalise(with_defaults(obj))
-            if isinstance(fact, facts.Pod):
-                made.append((facts.key_of(self._cluster, fact), fact))
-                self._where.setdefault(made[-1][0], self._places[place])
-            elif isinstance(fact, facts.Rejected):
+            if isinstance(fact, facts.Rejected):
                 self._problems.append(Problem(self._places[place], f"pod template: {fact.reason}"))
+            elif isinstance(fact, facts.Pod):
+                for name in names:
+                    key = self._free_key(fact, name, made)
+                    made[key] = replace(fact, name=key.name)
+                    self._where[key] = self._places[place]
         addresses = workloads.free_addresses(_mentioned(self._facts.values()))
-        for key, fact in made:
-            assert isinstance(fact, facts.Pod)
-            own = () if fact.host_network else (next(addresses),)
-            self._facts.setdefault(key, fact)
-            self._facts[key] = replace(fact, addresses=own)
+        for key, pod in made.items():
+            self._facts[key] = pod if pod.host_network else replace(pod, addresses=(next(addresses),))
+
+    def _free_key(self, pod: facts.Pod, name: str, made: Container[FactKey]) -> FactKey:
+        """A Deployment and a StatefulSet may share a name; their pods cannot."""
+        key = FactKey(self._cluster, Kind.POD, pod.namespace, name)
+        while key in made or key in self._facts:
+            key = FactKey(
+                self._cluster, Kind.POD, pod.namespace, f"{key.name}-{pod.owner.kind.lower() if pod.owner else 0}"
+            )
+        return key
 
     def _make_namespaces(self) -> None:
         """2.4, 2.3: a pod whose namespace is not there would be closed by a profile that cannot be found."""
@@ -210,11 +214,9 @@ def _title(key: FactKey) -> str:
     return f"{key.kind} {key.namespace}/{key.name}" if key.namespace else f"{key.kind} {key.name}"
 
 
-def _lacks_address(fact: Fact) -> bool:
-    """A pod written by hand, just read. A live pod without an address has a phase and stays without."""
-    return (
-        isinstance(fact, facts.Pod) and not fact.addresses and not fact.phase and not fact.uid and not fact.host_network
-    )
+def _lacks_address(pod: facts.Pod) -> bool:
+    """Written by hand. A live pod without an address has a phase and stays without."""
+    return not pod.addresses and not pod.phase and not pod.uid and not pod.host_network
 
 
 def _mentioned(known: Iterable[Fact]) -> Iterator[str]:

@@ -24,6 +24,7 @@ MOST_PODS: Final = 2
 NODE: Final = "not-scheduled-yet"
 POOLS: Final = ("100.64.0.0/10", "198.18.0.0/15", "172.16.0.0/12", "10.0.0.0/8", "192.168.0.0/16", "240.0.0.0/4")
 """Where addresses are made up, in order of preference: shared, benchmark, private and reserved space."""
+READ_OF_SPEC: Final = ("serviceAccountName", "serviceAccount", "hostNetwork", "containers", "initContainers")
 NO_TEMPLATE_KINDS: Final = frozenset({"Pod", "PodTemplate"})
 
 
@@ -35,8 +36,8 @@ class Owner(Struct, frozen=True, order=True):
     name: str
 
 
-def made_pods(objects: Sequence[Json]) -> Iterator[tuple[int, Json]]:
-    """(place of the workload in `objects`, Pod) for every pod that its workload stands for. Without addresses."""
+def made_pods(objects: Sequence[Json]) -> Iterator[tuple[int, Json, tuple[str, ...]]]:
+    """(place of the workload in `objects`, its Pod, names of its pods). The Pod has the first name and no address."""
     present = {_self(obj) for obj in objects if _template(obj) is not None}
     parents = {_self(obj): _controller(obj) for obj in objects}
     taken = _with_live_pods(objects, parents)
@@ -45,9 +46,8 @@ def made_pods(objects: Sequence[Json]) -> Iterator[tuple[int, Json]]:
         owner = _self(obj)
         if template is None or owner in taken or _is_spent(obj) or parents[owner] in present:
             continue
-        top = _top(owner, parents)
-        for number in range(_count(obj)):
-            yield place, _pod(top, owner, template, number)
+        names = tuple(f"{owner.name}-{number}" for number in range(_count(obj)))
+        yield place, _pod(_top(owner, parents), owner, template), names
 
 
 def _self(obj: Json) -> Owner:
@@ -124,20 +124,20 @@ def _count(obj: Json) -> int:
     return min(max(asked, 1), MOST_PODS) if isinstance(asked, int) else 1
 
 
-def _pod(top: Owner, made_by: Owner, template: Json, number: int) -> Json:
+def _pod(top: Owner, made_by: Owner, template: Json) -> Json:
     meta, spec = _part(template, "metadata"), _part(template, "spec")
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
-            "name": f"{made_by.name}-{number}",
+            "name": f"{made_by.name}-0",
             "namespace": made_by.namespace,
-            "labels": meta.get("labels"),
-            "annotations": meta.get("annotations"),
+            "labels": meta.get("labels") or {},
+            "annotations": meta.get("annotations") or {},
             "generateName": f"{made_by.name}-",
             "ownerReferences": [{"kind": top.kind, "name": top.name, "controller": True}],
         },
-        "spec": {**spec, "nodeName": NODE},
+        "spec": {"nodeName": NODE} | {field: spec[field] for field in READ_OF_SPEC if field in spec},
         "status": {"phase": "Running"},
     }
 
