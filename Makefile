@@ -68,4 +68,4 @@ dashboards: setup ## rebuild the committed boards and rules
 clean: ## what make made, but not the built parts (build/parts: minutes to make again)
 	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
 	find build -mindepth 1 -maxdepth 1 ! -name parts -exec rm -rf {} + 2>/dev/null || true
-	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
+	find $(wildcard $(SOURCES)) -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -4,10 +4,12 @@ Its settings are those of a production broker except where one node on a small m
 offset partitions, a small heap, no wait before a group's first rebalance. Topics are never made by mention.
 """
 
+import secrets
 import shutil
 import uuid
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from parts.process import Part, PartMissing, built, free_port, port_answers, program
 
@@ -56,7 +58,9 @@ class KafkaServer(Part):
         (self.folder / "server.properties").write_text("".join(f"{k}={v}\n" for k, v in properties.items()))
         (self.folder / "log4j2.properties").write_text(LOGGING)
         identity = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        self.run([*self._java("kafka.tools.StorageTool"), "format", "-t", identity, "-c", "server.properties"])
+        self.run(
+            [*self._java("kafka.tools.StorageTool"), "format", f"--cluster-id={identity}", "-c", "server.properties"]
+        )
 
     def command(self) -> Sequence[str]:
         return [*self._java("kafka.Kafka"), "server.properties"]
@@ -76,6 +80,7 @@ class KafkaServer(Part):
         self.prepare()
 
     def _addresses(self) -> dict[str, str]:
+        """Where it listens and keeps its data."""
         return {
             "process.roles": "broker,controller",
             "node.id": "1",
@@ -101,6 +106,57 @@ class KafkaServer(Part):
             f"{self._libraries}/*",
             main,
         ]
+
+
+class SecureKafka(KafkaServer):
+    """The same broker as production has it: TLS with its own certificate, and a password (SASL PLAIN) for clients.
+
+    `ca_file` is what clients trust; `username` and `password` are good from the first start on.
+    """
+
+    username = "segmon"
+
+    def __init__(self, *, settings: Mapping[str, str] | None = None) -> None:
+        super().__init__(settings=settings)
+        self.password = secrets.token_hex(16)
+
+    @property
+    def ca_file(self) -> Path:
+        return self.folder / "ca.pem"
+
+    def prepare(self) -> None:
+        store = ("-keystore", str(self._store), "-storepass", self.password, "-alias", "kafka")
+        keytool = program(self.name, "keytool")
+        names = ("-dname", "CN=localhost", "-ext", "SAN=ip:127.0.0.1,dns:localhost", "-ext", "bc=ca:true")
+        if not self._store.exists():
+            self.run(
+                [keytool, "-genkeypair", "-keyalg", "EC", "-validity", "2", "-storetype", "PKCS12", *names, *store]
+            )
+            self.run([keytool, "-exportcert", "-rfc", "-file", str(self.ca_file), *store])
+        super().prepare()
+
+    @property
+    def _store(self) -> Path:
+        return self.folder / "keystore.p12"
+
+    def _addresses(self) -> dict[str, str]:
+        login = "org.apache.kafka.common.security.plain.PlainLoginModule required"
+        return super()._addresses() | {
+            "listeners": f"SASL_SSL://{self.bootstrap},CONTROLLER://127.0.0.1:{self._controller_port}",
+            "advertised.listeners": f"SASL_SSL://{self.bootstrap}",
+            "listener.security.protocol.map": "SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT",
+            "inter.broker.listener.name": "SASL_SSL",
+            "sasl.enabled.mechanisms": "PLAIN",
+            "sasl.mechanism.inter.broker.protocol": "PLAIN",
+            "listener.name.sasl_ssl.plain.sasl.jaas.config": (
+                f'{login} username="{self.username}" password="{self.password}" user_{self.username}="{self.password}";'
+            ),
+            "ssl.keystore.type": "PKCS12",
+            "ssl.keystore.location": str(self._store),
+            "ssl.keystore.password": self.password,
+            "ssl.truststore.type": "PEM",
+            "ssl.truststore.location": str(self.ca_file),
+        }
 
 
 LOGGING = """\

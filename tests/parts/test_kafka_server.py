@@ -1,10 +1,12 @@
 """The broker is Apache Kafka: it serves clients, keeps what it acknowledged, and makes no topic by mention."""
 
+import ssl
+
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
-from parts.kafka import KafkaServer
+from parts.kafka import KafkaServer, SecureKafka
 
 
 async def make_topic(kafka: KafkaServer, name: str) -> None:
@@ -53,6 +55,27 @@ async def test_a_topic_that_nobody_created_does_not_exist(kafka, topic_prefix):
     async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, request_timeout_ms=2000) as producer:
         with pytest.raises(KafkaError):
             await producer.send_and_wait(topic_prefix + "unmade", b"x")
+
+
+async def test_a_secured_broker_serves_who_trusts_it_and_knows_the_password(kafka, topic_prefix):
+    with SecureKafka() as own:
+        account = {"sasl_plain_username": own.username, "sasl_plain_password": own.password}
+        how = {
+            "bootstrap_servers": own.bootstrap,
+            "security_protocol": "SASL_SSL",
+            "sasl_mechanism": "PLAIN",
+            "ssl_context": ssl.create_default_context(cafile=str(own.ca_file)),
+        }
+        admin = AIOKafkaAdminClient(**how, **account)
+        await admin.start()
+        topics = await admin.list_topics()
+        await admin.close()
+        stranger = AIOKafkaAdminClient(**how, **account | {"sasl_plain_password": "wrong"})
+
+        assert topics == []
+        with pytest.raises(KafkaError):
+            await stranger.start()
+        await stranger.close()
 
 
 async def test_a_wiped_broker_is_an_empty_cluster_on_the_same_address(topic_prefix):

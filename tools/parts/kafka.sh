@@ -12,6 +12,6 @@ fi
 need mvn -- maven
 say "copying jars"
 rm -rf "$parts/kafka"
-mvn -B -q -f "$here/kafka/pom.xml" dependency:copy-dependencies -DincludeScope=runtime \
+mvn -B -q -Dstyle.color=never -f "$here/kafka/pom.xml" dependency:copy-dependencies -DincludeScope=runtime \
     -DoutputDirectory="$parts/kafka/libs" </dev/null || missing "Maven could not fetch the jars of kafka/pom.xml"
 touch "$parts/kafka/done"
