@@ -1,0 +1,87 @@
+"""The engine: one for each process, synchronous, called from threads (docs/decisions/0001)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from monitor.store.errors import StoreError
+
+BUSY_SECONDS = 5
+STATEMENT_SECONDS = 60
+
+
+def connect(url: str) -> Engine:
+    """The engine for a URL. StoreError for one that cannot be used."""
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "postgresql":
+            return _postgresql(parsed.set(drivername="postgresql+psycopg"))
+        if parsed.get_backend_name() == "sqlite":
+            return _sqlite(parsed)
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise StoreError(f"database.url is no database URL: {error}") from error
+    raise StoreError(
+        f"database.url: segmon keeps its record in PostgreSQL or SQLite, not in {parsed.get_backend_name()}"
+    )
+
+
+def _postgresql(url: Any) -> Engine:
+    options = (
+        f"-c statement_timeout={STATEMENT_SECONDS}s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
+    )
+    return create_engine(
+        url,
+        pool_size=4,
+        max_overflow=4,
+        pool_pre_ping=True,
+        connect_args={"options": options, "connect_timeout": 5, "application_name": "segmon"},
+    )
+
+
+def _sqlite(url: Any) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def _settle(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # sqlite3 itself begins nothing; `_begin` does
+        cursor = connection.cursor()
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            f"busy_timeout={BUSY_SECONDS * 1000}",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        """A writer takes the lock at once: to upgrade from a read to a write fails (dependencies.md 1.5)."""
+        is_writer = connection.get_execution_options().get("segmon_writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writer else "BEGIN")
+
+    return engine
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """One transaction that writes; rolled back if the block raises."""
+    with engine.connect() as plain:
+        connection = plain.execution_options(segmon_writes=True)
+        with connection.begin():
+            yield connection
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """One consistent look, whatever is written meanwhile."""
+    with engine.connect() as plain:
+        options = {"isolation_level": "REPEATABLE READ"} if engine.dialect.name == "postgresql" else {}
+        connection = plain.execution_options(**options)
+        with connection.begin():
+            yield connection

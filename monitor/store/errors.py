@@ -1,0 +1,50 @@
+"""What can go wrong in the database: what passes by itself, what a person mends, and the fence."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import psycopg
+from sqlalchemy.exc import DBAPIError
+
+from models.errors import CannotEvaluateError, UserError
+
+
+class StoreError(UserError):
+    """The database cannot be used as it is; the message names the fix."""
+
+
+class ChainBrokenError(CannotEvaluateError):
+    """The record does not fit its hash chain; the message names the first row that does not."""
+
+
+class Fenced(Exception):  # noqa: N818 - named for what happened
+    """Somebody else recorded this cluster since our State was built: State is to be dropped and built again."""
+
+
+# PostgreSQL: connection lost (08), serialisation and deadlock (40), resources and disk (53), operator stops it (57),
+# lock not available (55P03), system error (58).
+_PASSING_CLASSES = ("08", "40", "53", "57", "58")
+_PASSING_STATES = frozenset({"55P03"})
+_SQLITE_PASSING = ("locked", "busy", "disk is full", "disk i/o error", "unable to open")
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same transaction may succeed later. Disk full counts: space may be freed."""
+    if not isinstance(error, DBAPIError):
+        return False
+    if error.connection_invalidated:
+        return True
+    cause = error.orig
+    if isinstance(cause, sqlite3.OperationalError):
+        return any(word in str(cause).lower() for word in _SQLITE_PASSING)
+    if isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError) and not cause.sqlstate:
+        return True  # never reached the server, or lost it
+    state = getattr(cause, "sqlstate", None) or ""
+    return state.startswith(_PASSING_CLASSES) or state in _PASSING_STATES
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """The embedded store stops with this; a server's administrator is told by its own monitoring."""
+    cause = getattr(error, "orig", None)
+    return isinstance(cause, sqlite3.Error) and "full" in str(cause).lower()

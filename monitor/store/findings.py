@@ -1,0 +1,206 @@
+"""Findings and their transitions, derived against the rows that are there, inside the recording transaction.
+
+Law 1: a finding opens on fail; it resolves on anything else that was evaluated, or when its subject or domain is gone.
+Law 2: `error` opens none and resolves none: what was open stays, marked *last known*.
+Law 3: a waiver never resolves; the finding is `waived`, still failing, and names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from msgspec import Struct, structs, to_builtins
+from sqlalchemy import Connection, select
+
+from models import tables
+from models.compliance import Domain, Evaluation, Outcome, SubjectResult, finding_id
+from models.recording import Transition
+from monitor.store import sql
+
+_table = tables.finding
+
+
+class Judged(Struct, frozen=True):
+    """One subject's result, and the domain that its finding belongs to."""
+
+    domain: Domain
+    control: str
+    result: SubjectResult
+
+
+def record(connection: Connection, evaluation: Evaluation) -> tuple[list[Transition], list[Mapping[str, Any]]]:
+    """Write what changed; returns the transitions, and what the chain is to cover."""
+    judged = _judged(evaluation)
+    stored = _stored(connection, evaluation, judged)
+    not_evaluated = {
+        (posture.domain.id, result.control)
+        for posture in evaluation.postures
+        for result in posture.results
+        if result.outcome is Outcome.ERROR
+    }
+    rows: list[dict[str, Any]] = []
+    transitions: list[tuple[Transition, Any]] = []
+    for identity in sorted(judged.keys() | stored.keys()):
+        row, moves = _moved(identity, stored.get(identity), judged.get(identity), evaluation, not_evaluated)
+        if row is not None:
+            rows.append(row)
+            transitions += [(move, row["evidence"]) for move in moves]
+    sql.put(connection, _table, rows)
+    written = [_transition_row(move, evidence, evaluation) for move, evidence in transitions]
+    sql.add(connection, tables.finding_transition, written)
+    return [move for move, _ in transitions], [covered(row) for row in written]
+
+
+def covered(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What the chain says of a transition."""
+    return {
+        name: row[name]
+        for name in ("finding_id", "domain", "control", "subject", "severity", "transition", "at", "epoch", "offset")
+    }
+
+
+def _judged(evaluation: Evaluation) -> dict[str, Judged]:
+    """By finding id. An endpoint-scoped subject has one result, in its smallest domain (controls.md section 2)."""
+    found = {}
+    for posture in evaluation.postures:
+        for control in posture.results:
+            for result in control.subjects:
+                in_domain = posture.domain.id if result.subject == posture.domain.id else ""
+                identity = finding_id(evaluation.cluster, control.control, result.subject, in_domain)
+                found[identity] = Judged(posture.domain, control.control, result)
+    return found
+
+
+def _stored(connection: Connection, evaluation: Evaluation, judged: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Findings of the domains that were evaluated or are gone, and those of the subjects, wherever they belong."""
+    domains = [posture.domain.id for posture in evaluation.postures] + list(evaluation.gone)
+    found: dict[str, dict[str, Any]] = {}
+    of_cluster = _table.c.cluster == evaluation.cluster
+    for part in sql.chunks(domains):
+        is_open = _table.c.state != "resolved"
+        rows = connection.execute(select(_table).where(of_cluster, _table.c.domain.in_(part), is_open)).mappings()
+        found.update((row["id"], dict(row)) for row in rows)
+    failing = [identity for identity in judged if identity not in found]
+    for part in sql.chunks(failing):
+        rows = connection.execute(select(_table).where(of_cluster, _table.c.id.in_(part))).mappings()
+        found.update((row["id"], dict(row)) for row in rows)
+    return found
+
+
+def _moved(
+    identity: str,
+    old: dict[str, Any] | None,
+    new: Judged | None,
+    evaluation: Evaluation,
+    not_evaluated: set[tuple[str, str]],
+) -> tuple[dict[str, Any] | None, list[Transition]]:
+    """The row as it is to be written (None = unchanged) and the moves that made it so."""
+    if new is None:
+        return _left_out(old, evaluation, not_evaluated) if old else (None, [])
+    match new.result.outcome:
+        case Outcome.FAIL:
+            return _failing(identity, old, new, evaluation)
+        case Outcome.ERROR:
+            return _last_known(old)
+        case Outcome.PASS | Outcome.WARN | Outcome.SKIP:
+            return _resolved(old, evaluation, "fixed") if old else (None, [])
+
+
+def _left_out(
+    old: dict[str, Any], evaluation: Evaluation, not_evaluated: set[tuple[str, str]]
+) -> tuple[dict[str, Any] | None, list[Transition]]:
+    """No result for a finding of an evaluated domain: gone, unless the whole control could not be evaluated."""
+    if (old["domain"], old["control"]) in not_evaluated:
+        return _last_known(old)
+    return _resolved(old, evaluation, "gone")
+
+
+def _last_known(old: dict[str, Any] | None) -> tuple[dict[str, Any] | None, list[Transition]]:
+    if old is None or old["state"] == "resolved" or old["is_last_known"]:
+        return None, []
+    return old | {"is_last_known": True}, []
+
+
+def _resolved(
+    old: dict[str, Any], evaluation: Evaluation, reason: str
+) -> tuple[dict[str, Any] | None, list[Transition]]:
+    if old["state"] == "resolved":
+        return None, []
+    at = evaluation.at
+    row = old | {"state": "resolved", "resolved_at": at, "last_at": at, "is_last_known": False, "waiver": ""}
+    return row, [_transition(row, "resolved", evaluation, reason)]
+
+
+def _failing(
+    identity: str, old: dict[str, Any] | None, new: Judged, evaluation: Evaluation
+) -> tuple[dict[str, Any] | None, list[Transition]]:
+    row = _row(identity, old, new, evaluation)
+    if old is None or old["state"] == "resolved":
+        moves = [_transition(row, "opened" if old is None else "reopened", evaluation)]
+        if row["waiver"]:
+            moves.append(_transition(row, "waived", evaluation, row["waiver"]))
+        return row, moves
+    moves = _changes(old, row, evaluation)
+    return (row, moves) if moves or _differs(old, row) else (None, [])
+
+
+def _changes(old: dict[str, Any], row: dict[str, Any], evaluation: Evaluation) -> list[Transition]:
+    moves = []
+    if any(old[name] != row[name] for name in ("severity", "sentence", "domain")):
+        moves.append(_transition(row, "changed", evaluation))
+    if old["waiver"] and old["waiver"] != row["waiver"]:
+        moves.append(_transition(row, "unwaived", evaluation, old["waiver"]))
+    if row["waiver"] and old["waiver"] != row["waiver"]:
+        moves.append(_transition(row, "waived", evaluation, row["waiver"]))
+    return moves
+
+
+def _differs(old: dict[str, Any], row: dict[str, Any]) -> bool:
+    return any(old[name] != row[name] for name in ("fix", "owner", "evidence", "is_last_known"))
+
+
+def _row(identity: str, old: dict[str, Any] | None, new: Judged, evaluation: Evaluation) -> dict[str, Any]:
+    is_open = old is not None and old["state"] != "resolved"
+    return {
+        "id": identity,
+        "cluster": evaluation.cluster,
+        "domain": new.domain.id,
+        "control": new.control,
+        "subject": new.result.subject,
+        "state": "waived" if new.result.waiver else "open",
+        "severity": new.result.severity.value,
+        "sentence": new.result.sentence,
+        "fix": new.result.fix,
+        "evidence": to_builtins(new.result.evidence),
+        "waiver": new.result.waiver,
+        "owner": new.domain.owner,
+        "is_last_known": False,
+        "first_at": old["first_at"] if old else evaluation.at,
+        "opened_at": old["opened_at"] if old and is_open else evaluation.at,
+        "last_at": evaluation.at,
+        "resolved_at": None,
+    }
+
+
+def _transition(row: dict[str, Any], move: str, evaluation: Evaluation, reason: str = "") -> Transition:
+    return Transition(
+        finding_id=row["id"],
+        cluster=row["cluster"],
+        domain=row["domain"],
+        control=row["control"],
+        subject=row["subject"],
+        severity=row["severity"],
+        transition=move,
+        at=evaluation.at,
+        sentence=row["sentence"],
+        reason=reason,
+    )
+
+
+def _transition_row(move: Transition, evidence: Any, evaluation: Evaluation) -> dict[str, Any]:
+    return structs.asdict(move) | {
+        "epoch": evaluation.position.epoch,
+        "offset": evaluation.position.offset,
+        "evidence": evidence,
+    }

@@ -1,0 +1,272 @@
+"""What match records: a batch counted once, its windows and paths, and the paths waiting to be published.
+
+Law 1: the place in the source (`source_position`) is locked first, and moves in the same transaction as the counts.
+Law 2: sealed window rows are never touched; late records open the next part.
+Law 3: a path that is new or changes class is marked for the outbox with a new version; a drain clears the version it read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, func, select, text, update
+
+from models import tables
+from models.facts import FlowClass
+from models.recording import FlowRecording, FlowsRecorded, OutboxRow, SeenPath
+from monitor.store import chain, sql
+
+_places = tables.source_position
+_paths = tables.observed_path
+_windows = tables.flow_window
+
+
+def record(connection: Connection, recording: FlowRecording) -> FlowsRecorded:
+    """Count a batch, or find that it was counted. A batch that overlaps what is counted is counted as not: it is whole
+    or nothing, as collectors send the same spans again, never others."""
+    stored = _locked_place(connection, recording)
+    if stored is not None and recording.end <= stored.position and recording.end > recording.start:
+        return FlowsRecorded(counted=False)
+    gap = _gap(connection, recording, stored)
+    _move_place(connection, recording, stored)
+    changed = _record_paths(connection, recording)
+    _record_windows(connection, recording)
+    if gap:
+        sql.add(connection, tables.evidence_gap, [gap])
+        chain.append(connection, recording.cluster, recording.at, {"evidence_gap": [gap]})
+    return FlowsRecorded(counted=True, changed_paths=changed, gap=gap is not None)
+
+
+def _is_place(recording: FlowRecording) -> Any:
+    return (
+        (_places.c.cluster == recording.cluster)
+        & (_places.c.source == recording.source)
+        & (_places.c.generation == recording.generation)
+    )
+
+
+def _locked_place(connection: Connection, recording: FlowRecording) -> Any:
+    return connection.execute(select(_places).where(_is_place(recording)).with_for_update()).one_or_none()
+
+
+def _gap(connection: Connection, recording: FlowRecording, stored: Any) -> dict[str, Any] | None:
+    """What was never delivered: before `start`, at the end of the generation before, or lost by the source itself."""
+    missing = []
+    if stored is not None and recording.start > stored.position:
+        missing.append(f"{recording.start - stored.position} of {recording.generation} never delivered")
+    if stored is None and recording.predecessor:
+        missing += _missing_of_predecessor(connection, recording)
+    if recording.lost:
+        missing.append(f"{recording.lost} records lost by the source")
+    if not missing:
+        return None
+    from_at = stored.heard_at if stored is not None else recording.at
+    return {
+        "cluster": recording.cluster,
+        "input": recording.source,
+        "from_at": min(from_at, recording.at),
+        "to_at": recording.at,
+        "reason": "; ".join(missing),
+    }
+
+
+def _missing_of_predecessor(connection: Connection, recording: FlowRecording) -> list[str]:
+    before = connection.execute(
+        select(_places.c.position).where(
+            _places.c.cluster == recording.cluster,
+            _places.c.source == recording.source,
+            _places.c.generation == recording.predecessor,
+        )
+    ).scalar_one_or_none()
+    if before is None or before >= recording.predecessor_end:
+        return []
+    return [f"the last {recording.predecessor_end - before} of {recording.predecessor} never delivered"]
+
+
+def _move_place(connection: Connection, recording: FlowRecording, stored: Any) -> None:
+    row = {
+        "cluster": recording.cluster,
+        "source": recording.source,
+        "generation": recording.generation,
+        "node": recording.node,
+        "position": max(recording.end, stored.position if stored else 0),
+        "heard_at": recording.at,
+        "records": recording.records + (stored.records if stored else 0),
+        "unparsed": recording.unparsed + (stored.unparsed if stored else 0),
+        "lost": recording.lost + (stored.lost if stored else 0),
+    }
+    sql.put(connection, _places, [row])
+
+
+def _record_paths(connection: Connection, recording: FlowRecording) -> int:
+    if not recording.paths:
+        return 0
+    stored: dict[str, Any] = {}
+    for part in sql.chunks(path.path_id for path in recording.paths):
+        rows = connection.execute(
+            select(_paths)
+            .where(_paths.c.cluster == recording.cluster, _paths.c.path_id.in_(part))
+            .order_by(_paths.c.path_id)
+            .with_for_update()
+        )
+        stored.update((row.path_id, row) for row in rows)
+    changed = 0
+    rows = []
+    for path in sorted(recording.paths, key=lambda each: each.path_id):
+        old = stored.get(path.path_id)
+        is_new = old is None or old.is_gone or old.flow_class != path.flow_class.value
+        changed += is_new
+        rows.append(_path_row(recording.cluster, path, old, is_new=is_new))
+    sql.put(connection, _paths, rows)
+    return changed
+
+
+def _path_row(cluster: str, path: SeenPath, old: Any, *, is_new: bool) -> dict[str, Any]:
+    """An older class does not come back with a late record: the newest sight decides."""
+    newest = path if old is None or path.last_at >= old.last_at or old.is_gone else None
+    return {
+        "cluster": cluster,
+        "path_id": path.path_id,
+        "source": path.source,
+        "destination": path.destination,
+        "source_domains": list(path.source_domains),
+        "destination_domains": list(path.destination_domains),
+        "protocol": path.protocol,
+        "port": path.port,
+        "flow_class": path.flow_class.value if newest or old is None else old.flow_class,
+        "basis": path.basis if newest or old is None else old.basis,
+        "cause": path.cause if newest or old is None else old.cause,
+        "since": path.first_at if is_new else old.since,
+        "first_at": min(path.first_at, old.first_at) if old else path.first_at,
+        "last_at": max(path.last_at, old.last_at) if old else path.last_at,
+        "count": path.count + (old.count if old else 0),
+        "version": (old.version if old else 0) + (1 if is_new else 0),
+        "is_gone": False,
+        "outbox": is_new or bool(old and old.outbox),
+    }
+
+
+def _record_windows(connection: Connection, recording: FlowRecording) -> None:
+    if not recording.windows:
+        return
+    sealed = _sealed_parts(connection, recording)
+    statement = sql.insert(connection, _windows)
+    statement = statement.on_conflict_do_update(
+        index_elements=[column.name for column in _windows.primary_key],
+        set_={"count": _windows.c.count + statement.excluded["count"]},
+    )
+    connection.execute(
+        statement,
+        [
+            {
+                "cluster": recording.cluster,
+                "partition": recording.partition,
+                "window_at": window.window_at,
+                "part": sealed.get(window.window_at, -1) + 1,
+                "path_id": window.path_id,
+                "flow_class": window.flow_class.value,
+                "count": window.count,
+                "is_sealed": False,
+            }
+            for window in recording.windows
+        ],
+    )
+
+
+def _sealed_parts(connection: Connection, recording: FlowRecording) -> dict[datetime, int]:
+    rows = connection.execute(
+        select(_windows.c.window_at, func.max(_windows.c.part).label("part"))
+        .where(
+            _windows.c.cluster == recording.cluster,
+            _windows.c.partition == recording.partition,
+            _windows.c.window_at.in_(sorted({window.window_at for window in recording.windows})),
+            _windows.c.is_sealed,
+        )
+        .group_by(_windows.c.window_at)
+    )
+    return {row.window_at: row.part for row in rows}
+
+
+def seal(connection: Connection, cluster: str, partition: int, before: datetime, at: datetime) -> int:
+    """Close windows that ended before a time and put them into the chain; returns how many rows."""
+    mine = (_windows.c.cluster == cluster) & (_windows.c.partition == partition)
+    due = mine & (_windows.c.window_at < before) & _windows.c.is_sealed.is_(False)
+    rows = connection.execute(select(_windows).where(due).order_by(*_windows.primary_key).with_for_update()).mappings()
+    covered = [{name: row[name] for name in row if name not in {"cluster", "is_sealed"}} for row in rows]
+    if covered:
+        connection.execute(update(_windows).where(due).values(is_sealed=True))
+        chain.append(connection, cluster, at, {"flow_window": covered})
+    return len(covered)
+
+
+# --- outbox ------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def draining(connection: Connection, cluster: str) -> Iterator[bool]:
+    """Whether this connection drains the cluster's outbox alone, for as long as the block lasts."""
+    if connection.dialect.name != "postgresql":
+        yield True  # one match process
+        return
+    lock = {"name": f"segmon-outbox:{cluster}"}
+    got = connection.execute(text("SELECT pg_try_advisory_lock(hashtextextended(:name, 0))"), lock).scalar_one()
+    try:
+        yield bool(got)
+    finally:
+        if got:
+            connection.execute(text("SELECT pg_advisory_unlock(hashtextextended(:name, 0))"), lock)
+
+
+def waiting(connection: Connection, cluster: str, limit: int = 500) -> list[OutboxRow]:
+    """Paths to publish, oldest change first."""
+    rows = connection.execute(
+        select(_paths).where(_paths.c.cluster == cluster, _paths.c.outbox).order_by(_paths.c.since).limit(limit)
+    ).mappings()
+    return [_outbox_row(row) for row in rows]
+
+
+def clear(connection: Connection, cluster: str, sent: Sequence[tuple[str, int]]) -> None:
+    """What was acknowledged: only in the version that was read; a later change stays in the outbox."""
+    if sent:
+        connection.execute(
+            update(_paths)
+            .where(
+                _paths.c.cluster == cluster,
+                _paths.c.path_id == bindparam("of_path"),
+                _paths.c.version == bindparam("of_version"),
+            )
+            .values(outbox=False),
+            [{"of_path": path_id, "of_version": version} for path_id, version in sent],
+        )
+
+
+def forget(connection: Connection, cluster: str, unseen_since: datetime) -> int:
+    """Paths not seen for long are gone, and that is published too."""
+    done = connection.execute(
+        update(_paths)
+        .where(_paths.c.cluster == cluster, _paths.c.last_at < unseen_since, _paths.c.is_gone.is_(False))
+        .values(is_gone=True, outbox=True, version=_paths.c.version + 1)
+    )
+    return done.rowcount
+
+
+def _outbox_row(row: Mapping[str, Any]) -> OutboxRow:
+    path = SeenPath(
+        path_id=row["path_id"],
+        source=row["source"],
+        destination=row["destination"],
+        source_domains=tuple(row["source_domains"]),
+        destination_domains=tuple(row["destination_domains"]),
+        protocol=row["protocol"],
+        port=row["port"],
+        flow_class=FlowClass(row["flow_class"]),
+        basis=row["basis"],
+        cause=row["cause"],
+        first_at=row["first_at"],
+        last_at=row["last_at"],
+        count=row["count"],
+    )
+    return OutboxRow(path=path, since=row["since"], version=row["version"], is_gone=row["is_gone"])

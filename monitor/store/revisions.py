@@ -1,0 +1,101 @@
+"""Fact revisions: every state of every fact, once. A fact equal to its key's last revision writes none."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from models import tables, wire
+from models.compliance import Revision
+from models.facts import Fact, FactKey
+from monitor.store import sql
+
+_table = tables.fact_revision
+
+
+def record(connection: Connection, cluster: str, revisions: Sequence[Revision]) -> list[Mapping[str, Any]]:
+    """Append what is new; returns what the chain is to cover."""
+    last = _last_raw(connection, cluster, {revision.key.text() for revision in revisions})
+    fresh: list[dict[str, Any]] = []
+    latest: dict[str, dict[str, Any]] = {}
+    for revision in revisions:
+        key = revision.key.text()
+        if (revision.raw is None and key not in last) or (key in last and last[key] == revision.raw):
+            continue
+        last[key] = revision.raw
+        row = _row(cluster, key, revision)
+        if key in latest:
+            latest[key]["is_last"] = False
+        latest[key] = row
+        fresh.append(row)
+    if latest:
+        connection.execute(
+            update(_table)
+            .where(_table.c.cluster == cluster, _table.c.key == bindparam("of_key"), _table.c.is_last)
+            .values(is_last=False),
+            [{"of_key": key} for key in sorted(latest)],
+        )
+    sql.add(connection, _table, fresh)
+    return [covered(row) for row in fresh]
+
+
+def covered(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What the chain says of a revision."""
+    raw = row["raw"]
+    return {
+        "key": row["key"],
+        "epoch": row["epoch"],
+        "offset": row["offset"],
+        "at": row["at"],
+        "sha256": None if raw is None else hashlib.sha256(raw).hexdigest(),
+    }
+
+
+def _row(cluster: str, key: str, revision: Revision) -> dict[str, Any]:
+    return {
+        "cluster": cluster,
+        "epoch": revision.position.epoch,
+        "offset": revision.position.offset,
+        "kind": revision.key.kind.value,
+        "key": key,
+        "at": revision.at,
+        "raw": revision.raw,
+        "reason": revision.reason,
+        "is_synthetic": revision.is_synthetic,
+        "is_last": True,
+    }
+
+
+def _last_raw(connection: Connection, cluster: str, keys: set[str]) -> dict[str, bytes | None]:
+    found: dict[str, bytes | None] = {}
+    for part in sql.chunks(keys):
+        rows = connection.execute(
+            select(_table.c.key, _table.c.raw).where(
+                _table.c.cluster == cluster, _table.c.key.in_(part), _table.c.is_last
+            )
+        )
+        found.update((row.key, row.raw) for row in rows)
+    return found
+
+
+def known_keys(connection: Connection, cluster: str) -> frozenset[FactKey]:
+    """Keys whose last revision is a state, not a gone."""
+    rows = connection.execute(
+        select(_table.c.key).where(_table.c.cluster == cluster, _table.c.is_last, _table.c.raw.is_not(None))
+    )
+    return frozenset(FactKey.from_text(row.key) for row in rows)
+
+
+def facts_at(connection: Connection, cluster: str, at: datetime | None) -> dict[FactKey, Fact | wire.Unreadable]:
+    """The facts as they were at a time; None = now."""
+    statement = select(_table.c.key, _table.c.raw).where(_table.c.cluster == cluster)
+    if at is None:
+        rows = connection.execute(statement.where(_table.c.is_last))
+    else:
+        rows = connection.execute(statement.where(_table.c.at <= at).order_by(_table.c.id))
+    latest = {row.key: row.raw for row in rows}
+    return {FactKey.from_text(key): wire.decode_fact(raw) for key, raw in latest.items() if raw is not None}

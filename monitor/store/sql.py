@@ -1,0 +1,40 @@
+"""Statements that both databases take, in their executemany form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+Row = Mapping[str, Any]
+
+CHUNK = 500
+"""Values in one IN list: SQLite takes 999 parameters in its oldest builds."""
+
+
+def insert(connection: Connection, table: Table) -> Any:
+    """An insert that knows ON CONFLICT."""
+    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def add(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    if rows:
+        connection.execute(table.insert(), [dict(row) for row in rows])
+
+
+def put(connection: Connection, table: Table, rows: Sequence[Row], *, keep: Iterable[str] = ()) -> None:
+    """Insert, or replace every column but the key and those in `keep`."""
+    if not rows:
+        return
+    keys = [column.name for column in table.primary_key]
+    statement = insert(connection, table)
+    changed = {name: statement.excluded[name] for name in rows[0] if name not in {*keys, *keep}}
+    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), [dict(row) for row in rows])
+
+
+def chunks(values: Iterable[str]) -> Iterable[list[str]]:
+    every = sorted(set(values))
+    for start in range(0, len(every), CHUNK):
+        yield every[start : start + CHUNK]

@@ -1,0 +1,65 @@
+"""Vouched time: until when each input of a cluster was seen, and what nobody saw (docs/architecture.md, Time).
+
+A live evaluation moves `until` to the log time at which the input was last seen. If the input's unbroken time begins
+after the stored `until`, what depends on it is *not evaluated* from `until` to this evaluation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from models import tables
+from models.compliance import Vouched
+from models.recording import Recording
+from monitor.store import intervals, sql
+
+_table = tables.vouched
+
+
+def record(connection: Connection, recording: Recording) -> intervals.Covered:
+    """Move what is vouched for, cut out what is not. Returns what the chain is to cover."""
+    stored = {row.input: row for row in connection.execute(select(_table).where(_table.c.cluster == recording.cluster))}
+    gaps: list[dict[str, Any]] = []
+    cuts: list[Mapping[str, Any]] = []
+    for each in recording.vouched:
+        until = stored[each.input].until if each.input in stored else None
+        if until and each.unbroken_since and each.unbroken_since > until and until < recording.at:
+            reason = each.reason or f"{each.input} was not seen"
+            gaps.append(_gap(recording.cluster, each.input, (until, recording.at, reason)))
+            cuts += _cut(connection, recording, (until, recording.at, reason), each.input)
+    for span in recording.not_evaluated:
+        gaps.append(_gap(recording.cluster, "evaluation", (span.from_at, span.to_at, span.reason)))
+        cuts += intervals.cut_out(
+            connection, recording.cluster, (span.from_at, span.to_at, span.reason), lambda _needs: True
+        )
+    sql.add(connection, tables.evidence_gap, gaps)
+    sql.put(connection, _table, [_row(recording, each, stored.get(each.input)) for each in recording.vouched])
+    return {"control_status": cuts, "evidence_gap": [dict(gap) for gap in gaps]}
+
+
+def _cut(
+    connection: Connection, recording: Recording, span: tuple[datetime, datetime, str], name: str
+) -> Sequence[Mapping[str, Any]]:
+    return intervals.cut_out(connection, recording.cluster, span, lambda needs: name in needs)
+
+
+def _gap(cluster: str, name: str, span: tuple[datetime, datetime, str]) -> dict[str, Any]:
+    return {"cluster": cluster, "input": name, "from_at": span[0], "to_at": span[1], "reason": span[2]}
+
+
+def _row(recording: Recording, each: Vouched, stored: Any) -> dict[str, Any]:
+    """`until` never goes back."""
+    seen = [moment for moment in (each.seen_at, stored.until if stored else None) if moment]
+    return {
+        "cluster": recording.cluster,
+        "input": each.input,
+        "from_at": each.unbroken_since,
+        "until": max(seen) if seen else None,
+        "state": each.state,
+        "reason": each.reason,
+        "at": recording.at,
+    }
