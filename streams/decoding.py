@@ -36,12 +36,19 @@ class Incoming(Struct, frozen=True, kw_only=True):
         return self.value.reason if isinstance(self.value, Unreadable) else ""
 
 
+def _key(text: str) -> FactKey:
+    """PostgreSQL takes no NUL in a text, and nothing that the API names has a control character."""
+    if not text.isprintable():
+        raise ValueError("a fact key has no control characters")
+    return FactKey.from_text(text)
+
+
 def incoming(record: Record, *, epoch: int) -> Incoming:
     """The record, decoded."""
     position = Position(epoch, record.offset)
     raw_key = (record.key or b"").decode(errors="replace")
     try:
-        key = FactKey.from_text(raw_key)
+        key = _key(raw_key)
     except ValueError as error:
         value: Fact | Unreadable | None = Unreadable(f"key {raw_key!r}: {error}")
         cluster = raw_key.partition("/")[0] if "/" in raw_key else ""

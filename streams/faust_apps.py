@@ -9,6 +9,7 @@ import tempfile
 from typing import Any
 
 import faust
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer
 from msgspec import Struct
 
 from monitor.broker.connection import Connection, tls_context
@@ -30,6 +31,28 @@ class Group(Struct, frozen=True, kw_only=True):
 
 def make(connection: Connection, group: Group) -> faust.App:
     """An app in the group, not yet started. Call `app.finalize()` once its agent is attached."""
+    app = _app(connection, group)
+    app.transport.Consumer = _consumer_class(connection.fetch_wait_ms)  # type: ignore[misc]  # the only way in
+    return app
+
+
+def _consumer_class(fetch_wait_ms: int) -> type[Consumer]:
+    """Faust writes its fetch wait into its code (1.5 s); on the mock cluster that would be every fact's delay."""
+
+    class Thread(AIOKafkaConsumerThread):
+        def _create_worker_consumer(self, transport: Any) -> Any:
+            client = super()._create_worker_consumer(transport)
+            client._fetch_max_wait_ms = fetch_wait_ms  # noqa: SLF001 - read by aiokafka when the client starts
+            return client
+
+    class Waiting(Consumer):
+        def _new_consumer_thread(self) -> Thread:
+            return Thread(self, loop=self.loop, beacon=self.beacon)
+
+    return Waiting
+
+
+def _app(connection: Connection, group: Group) -> faust.App:
     return faust.App(
         group.name,
         broker=[f"kafka://{address.strip()}" for address in connection.bootstrap.split(",")],

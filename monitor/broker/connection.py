@@ -36,6 +36,12 @@ class Connection(Struct, frozen=True, kw_only=True):
     ca_file: str = ""
     certificate_file: str = ""
     key_file: str = ""
+    is_embedded: bool = False  # librdkafka's mock cluster
+
+    @property
+    def fetch_wait_ms(self) -> int:
+        """How long a fetch may wait for data. The mock cluster always waits that long, so this is its latency."""
+        return 100 if self.is_embedded else 1500
 
     @property
     def uses_tls(self) -> bool:

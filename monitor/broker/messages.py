@@ -29,6 +29,7 @@ class Message(Struct, frozen=True, kw_only=True):
     key: bytes
     value: bytes | None
     headers: Headers = ()
+    timestamp_ms: int | None = None  # None = when it is sent; a topic with LogAppendTime does not ask
 
 
 class Sent(Struct, frozen=True):

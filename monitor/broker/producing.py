@@ -88,6 +88,7 @@ class Producer:
             value=message.value,
             partition=partition,
             headers=list(message.headers),
+            timestamp_ms=message.timestamp_ms,
         )
         # A failure is raised to us by the first await; the others must not be reported as never retrieved.
         future.add_done_callback(lambda done: done.cancelled() or done.exception())

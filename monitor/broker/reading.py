@@ -35,7 +35,9 @@ class Bounds(Struct, frozen=True):
 
 
 class PartitionReader:
-    """An async context manager. `position` is the offset of the next record to be read. Not for several tasks."""
+    """An async context manager. `position` is the offset of the next record to be read. One task
+    reads; `bounds` may be asked by others meanwhile.
+    """
 
     def __init__(
         self, connection: Connection, topic: str, partition: int, *, request_timeout_seconds: float = 10.0
@@ -55,7 +57,7 @@ class PartitionReader:
             max_partition_fetch_bytes=FETCH_BYTES,
             request_timeout_ms=int(self._timeout_seconds * 1000),
             metadata_max_age_ms=15_000,
-            fetch_max_wait_ms=250,
+            fetch_max_wait_ms=self._connection.fetch_wait_ms,
         )
         try:
             await client.start()

@@ -1,0 +1,59 @@
+"""Which log sources of one cluster and flows partition are heard, and which have gone silent; pure.
+
+Law 1: a source is known from its first batch on; it is silent when nothing of it, not even a heartbeat, came for three
+heartbeats. A source that said it ends is not missed.
+Law 2: what is published changes only when a source comes, goes silent or is heard again: it re-enters the facts, where
+every change is judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+
+from models.facts import SilentSource, SourcesHeard
+
+SILENT_AFTER = timedelta(seconds=45)  # three heartbeats of collect
+SAID_AGAIN_AFTER = timedelta(seconds=60)
+
+
+class Hearing:
+    """Of one cluster in one flows partition. Times are those of the log."""
+
+    def __init__(self, partition: int, known: Mapping[str, datetime] | None = None) -> None:
+        self._partition = partition
+        self._heard_at = dict(known or {})
+        self._ended: set[str] = set()
+        self._said: SourcesHeard | None = None
+        self._said_at: datetime | None = None
+
+    def heard(self, source: str, *, at: datetime, ends: Iterable[str] = ()) -> None:
+        self._heard_at[source] = max(at, self._heard_at.get(source, at))
+        self._ended.discard(source)
+        self._ended.update(ends)
+
+    def to_say(self, *, now: datetime) -> SourcesHeard | None:
+        """What to publish now, None if it was said and is not due."""
+        silent = tuple(
+            SilentSource(source=source, silent_seconds=round((now - heard_at).total_seconds()))
+            for source, heard_at in sorted(self._heard_at.items())
+            if source not in self._ended and now - heard_at > SILENT_AFTER
+        )
+        word = SourcesHeard(partition=self._partition, sources=len(self._heard_at), silent=silent)
+        due = self._said_at is None or now - self._said_at >= SAID_AGAIN_AFTER
+        if not self._heard_at or not (due or self._differs(word)):
+            return None
+        return word
+
+    def said(self, word: SourcesHeard, *, at: datetime) -> None:
+        """It was acknowledged."""
+        self._said, self._said_at = word, at
+
+    def _differs(self, word: SourcesHeard) -> bool:
+        """Whether it says something else, the growing length of a silence apart."""
+        former = self._said
+        return (
+            former is None
+            or former.sources != word.sources
+            or {each.source for each in former.silent} != {each.source for each in word.silent}
+        )

@@ -1,0 +1,60 @@
+"""Observed paths on their way back into the facts: from committed rows, at least once, in the order of their versions.
+
+Law: a drain first has the cluster's lock, then reads, sends, awaits the acknowledgements, and clears only what still has
+the version it read. So a path that changed meanwhile is sent again, and no older state is sent after a newer one
+(architecture.md section 5). No transaction is held over a send.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+
+from models.facts import FactKey, Kind, ObservedPath
+from models.recording import OutboxRow
+from monitor.broker.messages import Message, fact_message, gone_message
+from monitor.broker.producing import Producer
+from monitor.store import Store
+
+SOURCE = "segmon/match"
+
+
+async def drain(store: Store, producer: Producer, topic: str, cluster: str, *, at: datetime) -> int:
+    """Publish what waits; returns how many. Somebody else draining counts as nothing to do."""
+    lock = await asyncio.to_thread(store.outbox_lock, cluster)
+    if lock is None:
+        return 0
+    try:
+        rows = await asyncio.to_thread(store.outbox, cluster)
+        if rows:
+            await producer.send_all([_message(topic, cluster, row, at) for row in rows])
+            await asyncio.to_thread(store.published, cluster, _versions(rows))
+        return len(rows)
+    finally:
+        await asyncio.to_thread(lock.release)
+
+
+def _versions(rows: Sequence[OutboxRow]) -> dict[str, int]:
+    return {row.path.path_id: row.version for row in rows}
+
+
+def _message(topic: str, cluster: str, row: OutboxRow, at: datetime) -> Message:
+    path = row.path
+    key = FactKey(cluster, Kind.OBSERVED_PATH, "", path.path_id)
+    if row.is_gone:
+        return gone_message(topic, key, source=SOURCE, at=at, reason="not seen for 30 days")
+    fact = ObservedPath(
+        path_id=path.path_id,
+        source=path.source,
+        destination=path.destination,
+        source_domains=path.source_domains,
+        destination_domains=path.destination_domains,
+        protocol=path.protocol,
+        port=path.port,
+        flow_class=path.flow_class,
+        basis="observed" if path.basis == "observed" else "computed",
+        cause=path.cause,
+        since=row.since,
+    )
+    return fact_message(topic, cluster, key, fact, source=SOURCE)
