@@ -8,11 +8,8 @@ Source of the format: Documentation/ABI/testing/dev-kmsg in the Linux kernel ("p
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from datetime import datetime, timedelta
 from pathlib import Path
 
-from monitor import clock
 from monitor.collect.files import FileSourceError
 from monitor.collect.sources import Line, Piece, Place
 
@@ -22,24 +19,11 @@ RECORD_BYTES = 8192  # the kernel refuses (EINVAL) a smaller buffer than the rec
 PIECE_RECORDS = 500
 
 
-def boot_time() -> datetime:
-    """When the monotonic clock was zero; printk's stamps count from there."""
-    return clock.now() - timedelta(seconds=clock.monotonic())
-
-
 class KmsgSource:
     """Follows the kernel log from `place` on (None, or of another boot: from the oldest record there is)."""
 
-    def __init__(
-        self,
-        *,
-        name: str,
-        place: Place | None,
-        device: Path = DEVICE,
-        booted_at: Callable[[], datetime] = boot_time,
-    ) -> None:
+    def __init__(self, *, name: str, place: Place | None, device: Path = DEVICE) -> None:
         self.name = name
-        self._booted_at = booted_at
         self._generation = BOOT_ID.read_text().strip()
         self._predecessor = place if place and place.generation != self._generation else None
         # None: nothing says where we stand, so nothing can be missing before the first record.
@@ -87,10 +71,10 @@ class KmsgSource:
                 return None
             except BrokenPipeError:
                 continue  # overwritten: the next number says how many
-            return self._parsed(raw) if raw else None
+            return _numbered(raw) if raw else None
 
-    def _parsed(self, raw: bytes) -> tuple[int, Line]:
-        prefix, _, text = raw.partition(b";")
-        number, microseconds = (int(part) for part in prefix.split(b",")[1:3])
-        message = text.partition(b"\n")[0]  # what follows are continuation lines: a dictionary, not the message
-        return number, Line(number + 1, message, self._booted_at() + timedelta(microseconds=microseconds))
+
+def _numbered(raw: bytes) -> tuple[int, Line]:
+    """The sequence number and the record as one line: what follows are continuation lines, not the message."""
+    number = int(raw.split(b",", 2)[1])
+    return number, Line(number + 1, raw.partition(b"\n")[0])

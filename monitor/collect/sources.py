@@ -7,7 +7,6 @@ Law 2: a piece is whole lines; the next piece begins where it ended, so a hole i
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Protocol
 
 from msgspec import Struct
@@ -22,11 +21,10 @@ class Place(Struct, frozen=True, kw_only=True):
 
 
 class Line(Struct, frozen=True):
-    """One line without its end. `end` = the position behind it; `at` = when it was written, None if only it says."""
+    """One line without its end. `end` = the position behind it."""
 
     end: int
     text: bytes
-    at: datetime | None = None
 
 
 class Piece(Struct, frozen=True, kw_only=True):
