@@ -2,7 +2,7 @@
 
 Law 1: the place in the source (`source_position`) is locked first, and moves in the same transaction as the counts.
 Law 2: sealed window rows are never touched; late records open the next part.
-Law 3: a path that is new or changes class is marked for the outbox with a new version; a drain clears the version it read.
+Law 3: a path that is new or changes class goes to the outbox in a new version; a drain clears the version it read.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from models import tables
 from models.facts import FlowClass
 from models.recording import FlowRecording, FlowsRecorded, OutboxRow, SeenPath
 from monitor.store import chain, sql
+from monitor.store.errors import Fenced
 
 _places = tables.source_position
 _paths = tables.observed_path
@@ -25,11 +26,15 @@ _windows = tables.flow_window
 
 
 def record(connection: Connection, recording: FlowRecording) -> FlowsRecorded:
-    """Count a batch, or find that it was counted. A batch that overlaps what is counted is counted as not: it is whole
-    or nothing, as collectors send the same spans again, never others."""
+    """Count a batch, or find that it was counted.
+
+    Fenced if only a part of it was: the caller reads `place` again and judges the rest.
+    """
     stored = _locked_place(connection, recording)
-    if stored is not None and recording.end <= stored.position and recording.end > recording.start:
-        return FlowsRecorded(counted=False)
+    if stored is not None and recording.start < stored.position:
+        if recording.end <= stored.position:
+            return FlowsRecorded(counted=False)
+        raise Fenced(f"{recording.source} was counted up to {stored.position}, this batch begins at {recording.start}")
     gap = _gap(connection, recording, stored)
     _move_place(connection, recording, stored)
     changed = _record_paths(connection, recording)
@@ -38,6 +43,15 @@ def record(connection: Connection, recording: FlowRecording) -> FlowsRecorded:
         sql.add(connection, tables.evidence_gap, [gap])
         chain.append(connection, recording.cluster, recording.at, {"evidence_gap": [gap]})
     return FlowsRecorded(counted=True, changed_paths=changed, gap=gap is not None)
+
+
+def place(connection: Connection, cluster: str, source: str, generation: str) -> int | None:
+    """Up to where a generation of a source is counted; None = never heard."""
+    return connection.execute(
+        select(_places.c.position).where(
+            _places.c.cluster == cluster, _places.c.source == source, _places.c.generation == generation
+        )
+    ).scalar_one_or_none()
 
 
 def _is_place(recording: FlowRecording) -> Any:
@@ -106,15 +120,15 @@ def _record_paths(connection: Connection, recording: FlowRecording) -> int:
         return 0
     stored: dict[str, Any] = {}
     for part in sql.chunks(path.path_id for path in recording.paths):
-        rows = connection.execute(
+        found = connection.execute(
             select(_paths)
             .where(_paths.c.cluster == recording.cluster, _paths.c.path_id.in_(part))
             .order_by(_paths.c.path_id)
             .with_for_update()
         )
-        stored.update((row.path_id, row) for row in rows)
+        stored.update((row.path_id, row) for row in found)
     changed = 0
-    rows = []
+    rows: list[dict[str, Any]] = []
     for path in sorted(recording.paths, key=lambda each: each.path_id):
         old = stored.get(path.path_id)
         is_new = old is None or old.is_gone or old.flow_class != path.flow_class.value
@@ -225,7 +239,7 @@ def waiting(connection: Connection, cluster: str, limit: int = 500) -> list[Outb
     rows = connection.execute(
         select(_paths).where(_paths.c.cluster == cluster, _paths.c.outbox).order_by(_paths.c.since).limit(limit)
     ).mappings()
-    return [_outbox_row(row) for row in rows]
+    return [_outbox_row(dict(row)) for row in rows]
 
 
 def clear(connection: Connection, cluster: str, sent: Sequence[tuple[str, int]]) -> None:

@@ -1,0 +1,305 @@
+"""Named questions to the record, one function each; rows come back as plain Structs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+from sqlalchemy import Connection, func, or_, select
+
+from models import tables
+
+SEVERITIES = ("critical", "high", "medium", "low", "info")
+_finding = tables.finding
+_status = tables.control_status
+_move = tables.finding_transition
+
+
+class FindingRow(Struct, frozen=True, kw_only=True):
+    id: str
+    cluster: str
+    domain: str
+    control: str
+    subject: str
+    state: str
+    severity: str
+    sentence: str
+    fix: str
+    evidence: dict[str, Any]
+    waiver: str
+    owner: str
+    is_last_known: bool
+    first_at: datetime
+    opened_at: datetime
+    last_at: datetime
+    resolved_at: datetime | None
+
+
+class StatusRow(Struct, frozen=True, kw_only=True):
+    """One interval. `capped_at`: up to where its inputs were vouched for; None = unknown, nothing counts."""
+
+    domain: str
+    control: str
+    outcome: str
+    reason: str
+    counts: dict[str, int]
+    waived: int
+    needs: list[str]
+    from_at: datetime
+    to_at: datetime | None
+
+
+class DomainRow(Struct, frozen=True, kw_only=True):
+    id: str
+    level: str
+    name: str
+    owner: str
+    criticality: str
+    environment: str
+    workloads: int
+    from_at: datetime
+    to_at: datetime | None
+
+
+class TransitionRow(Struct, frozen=True, kw_only=True):
+    id: int
+    finding_id: str
+    cluster: str
+    domain: str
+    control: str
+    subject: str
+    severity: str
+    transition: str
+    at: datetime
+    sentence: str
+    reason: str
+
+
+class InputRow(Struct, frozen=True, kw_only=True):
+    input: str
+    state: str
+    reason: str
+    from_at: datetime | None
+    until: datetime | None
+
+
+class SourceRow(Struct, frozen=True, kw_only=True):
+    source: str
+    node: str
+    heard_at: datetime
+    records: int
+    unparsed: int
+    lost: int
+
+
+class PathRow(Struct, frozen=True, kw_only=True):
+    source: str
+    destination: str
+    source_domains: list[str]
+    destination_domains: list[str]
+    protocol: str
+    port: int | None
+    flow_class: str
+    basis: str
+    cause: str
+    since: datetime
+    last_at: datetime
+    count: int
+
+
+class GapRow(Struct, frozen=True, kw_only=True):
+    input: str
+    from_at: datetime
+    to_at: datetime
+    reason: str
+
+
+class MemberRow(Struct, frozen=True, kw_only=True):
+    subject: str
+    pods: list[str]
+    from_at: datetime
+    to_at: datetime | None
+
+
+def clusters(connection: Connection) -> list[str]:
+    return sorted(connection.execute(select(tables.applied.c.cluster).distinct()).scalars())
+
+
+def open_findings(connection: Connection, cluster: str, domain: str = "") -> list[FindingRow]:
+    """Not resolved, worst first, then oldest."""
+    statement = select(_finding).where(_finding.c.cluster == cluster, _finding.c.state != "resolved")
+    if domain:
+        statement = statement.where(_finding.c.domain == domain)
+    rows = [FindingRow(**row) for row in connection.execute(statement).mappings()]
+    return sorted(rows, key=lambda row: (SEVERITIES.index(row.severity), row.opened_at, row.domain, row.id))
+
+
+def domains(connection: Connection, cluster: str) -> list[DomainRow]:
+    """Those that exist, larger ones first."""
+    members = (
+        select(tables.domain_member.c.domain, func.count().label("workloads"))
+        .where(tables.domain_member.c.cluster == cluster, tables.domain_member.c.to_at.is_(None))
+        .group_by(tables.domain_member.c.domain)
+        .subquery()
+    )
+    statement = (
+        select(tables.domain, func.coalesce(members.c.workloads, 0).label("workloads"))
+        .outerjoin(members, members.c.domain == tables.domain.c.id)
+        .where(tables.domain.c.cluster == cluster, tables.domain.c.to_at.is_(None))
+    )
+    rows = [
+        DomainRow(**{name: row[name] for name in DomainRow.__struct_fields__})
+        for row in connection.execute(statement).mappings()
+    ]
+    levels = ("cluster", "tenant", "namespace", "workload")
+    return sorted(rows, key=lambda row: (levels.index(row.level), row.name))
+
+
+def open_statuses(connection: Connection, cluster: str) -> list[StatusRow]:
+    return _statuses(connection, _status.c.cluster == cluster, _status.c.to_at.is_(None))
+
+
+def statuses_between(connection: Connection, cluster: str, from_at: datetime, to_at: datetime) -> list[StatusRow]:
+    """Every interval that touches the period, in order."""
+    return _statuses(
+        connection,
+        _status.c.cluster == cluster,
+        _status.c.from_at < to_at,
+        or_(_status.c.to_at.is_(None), _status.c.to_at > from_at),
+    )
+
+
+def _statuses(connection: Connection, *where: Any) -> list[StatusRow]:
+    rows = connection.execute(
+        select(_status).where(*where).order_by(_status.c.domain, _status.c.control, _status.c.from_at)
+    )
+    return [StatusRow(**{name: row[name] for name in StatusRow.__struct_fields__}) for row in rows.mappings()]
+
+
+def transitions_after(connection: Connection, cluster: str, after_id: int, limit: int = 500) -> list[TransitionRow]:
+    """In the order in which they were recorded."""
+    statement = select(_move).where(_move.c.cluster == cluster, _move.c.id > after_id).order_by(_move.c.id).limit(limit)
+    return list(_transitions(connection, statement))
+
+
+def last_transitions(connection: Connection, cluster: str, limit: int = 20) -> list[TransitionRow]:
+    """Newest first."""
+    return list(
+        _transitions(
+            connection, select(_move).where(_move.c.cluster == cluster).order_by(_move.c.id.desc()).limit(limit)
+        )
+    )
+
+
+def _transitions(connection: Connection, statement: Any) -> Iterator[TransitionRow]:
+    for row in connection.execute(statement).mappings():
+        yield TransitionRow(**{name: row[name] for name in TransitionRow.__struct_fields__})
+
+
+def inputs(connection: Connection, cluster: str) -> list[InputRow]:
+    table = tables.vouched
+    rows = connection.execute(select(table).where(table.c.cluster == cluster).order_by(table.c.input)).mappings()
+    return [InputRow(**{name: row[name] for name in InputRow.__struct_fields__}) for row in rows]
+
+
+def sources(connection: Connection, cluster: str) -> list[SourceRow]:
+    """One row a source: its generations together."""
+    table = tables.source_position
+    statement = (
+        select(
+            table.c.source,
+            func.max(table.c.node).label("node"),
+            func.max(table.c.heard_at).label("heard_at"),
+            func.sum(table.c.records).label("records"),
+            func.sum(table.c.unparsed).label("unparsed"),
+            func.sum(table.c.lost).label("lost"),
+        )
+        .where(table.c.cluster == cluster)
+        .group_by(table.c.source)
+        .order_by(table.c.source)
+    )
+    return [
+        SourceRow(
+            source=row.source,
+            node=row.node,
+            heard_at=row.heard_at,
+            records=int(row.records),
+            unparsed=int(row.unparsed),
+            lost=int(row.lost),
+        )
+        for row in connection.execute(statement)
+    ]
+
+
+def paths(connection: Connection, cluster: str) -> list[PathRow]:
+    """What is being seen, newest first."""
+    table = tables.observed_path
+    statement = select(table).where(table.c.cluster == cluster, table.c.is_gone.is_(False))
+    rows = connection.execute(statement.order_by(table.c.last_at.desc(), table.c.path_id)).mappings()
+    return [PathRow(**{name: row[name] for name in PathRow.__struct_fields__}) for row in rows]
+
+
+def gaps(connection: Connection, cluster: str, from_at: datetime, to_at: datetime) -> list[GapRow]:
+    table = tables.evidence_gap
+    rows = connection.execute(
+        select(table)
+        .where(table.c.cluster == cluster, table.c.from_at < to_at, table.c.to_at > from_at)
+        .order_by(table.c.from_at, table.c.id)
+    ).mappings()
+    return [GapRow(**{name: row[name] for name in GapRow.__struct_fields__}) for row in rows]
+
+
+def members(connection: Connection, cluster: str, domain: str) -> list[MemberRow]:
+    """In scope now."""
+    table = tables.domain_member
+    rows = connection.execute(
+        select(table)
+        .where(table.c.cluster == cluster, table.c.domain == domain, table.c.to_at.is_(None))
+        .order_by(table.c.subject)
+    ).mappings()
+    return [MemberRow(**{name: row[name] for name in MemberRow.__struct_fields__}) for row in rows]
+
+
+class Shares(Struct, frozen=True, kw_only=True):
+    """Seconds of a period by what they count as. Waived seconds are among `not_compliant` too."""
+
+    compliant: float = 0.0
+    not_compliant: float = 0.0
+    not_evaluated: float = 0.0
+    not_applicable: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """What counts: time that was not applicable leaves the denominator (controls.md section 2)."""
+        return self.compliant + self.not_compliant + self.not_evaluated
+
+
+_COUNTS_AS = {"pass": "compliant", "warn": "compliant", "fail": "not_compliant", "error": "not_evaluated"}
+
+
+def shares(statuses: Sequence[StatusRow], inputs_: Sequence[InputRow], period: tuple[datetime, datetime]) -> Shares:
+    """Time-weighted over all given intervals. An open interval counts only as far as its inputs were vouched for."""
+    until = {row.input: row.until for row in inputs_}
+    begin, end = period
+    seconds: dict[str, float] = {}
+    for row in statuses:
+        stop = min(row.to_at or end, end)
+        vouched = _vouched_until(row, until, stop)
+        start = max(row.from_at, begin)
+        kind = _COUNTS_AS.get(row.outcome, "not_applicable")
+        seconds[kind] = seconds.get(kind, 0.0) + _span(start, vouched)
+        seconds["not_evaluated"] = seconds.get("not_evaluated", 0.0) + _span(max(start, vouched), stop)
+    return Shares(**seconds)
+
+
+def _vouched_until(row: StatusRow, until: dict[str, datetime | None], stop: datetime) -> datetime:
+    if row.to_at is not None or row.outcome == "error":
+        return stop
+    limits = [until.get(name) for name in row.needs]
+    return min([stop, *(limit or row.from_at for limit in limits)])
+
+
+def _span(start: datetime, stop: datetime) -> float:
+    return max(0.0, (stop - start).total_seconds())

@@ -1,0 +1,186 @@
+"""The door to the database: every method is one transaction, blocking, called from threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, Self
+
+from msgspec import structs
+from sqlalchemy import Connection, Engine, and_, select, text, update
+from sqlalchemy.exc import OperationalError
+
+from models import tables, wire
+from models.facts import Fact, FactKey
+from models.recording import FlowRecording, FlowsRecorded, OutboxRow, Recorded, Recording, Transition
+from models.topics import Position
+from monitor.store import chain, connecting, findings, flows, intervals, revisions, sql, upgrading, verifying, vouching
+from monitor.store.errors import Fenced, StoreError
+
+_applied = tables.applied
+
+
+class Store:
+    """Opened once for each process."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @classmethod
+    def open(cls, url: str) -> Self:
+        """StoreError for a URL that cannot be used; the database itself is not asked yet."""
+        return cls(connecting.connect(url))
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def upgrade(self) -> tuple[str, str]:
+        return upgrading.upgrade(self._engine)
+
+    def check_revision(self) -> None:
+        """StoreError with the fix unless the database is reachable and at this release's revision."""
+        try:
+            upgrading.check(self._engine)
+        except OperationalError as error:
+            raise StoreError(f"cannot reach the database: {_first_line(error)}") from error
+
+    @contextmanager
+    def look(self) -> Iterator[Connection]:
+        """One consistent look, for the functions of `monitor.store.queries`."""
+        with connecting.reading(self._engine) as connection:
+            yield connection
+
+    # Facts
+
+    def record(self, recording: Recording) -> Recorded:
+        """One slice: the fence, then everything that follows from it. Fenced if SQL stands elsewhere."""
+        with connecting.writing(self._engine) as connection:
+            if not _passed_fence(connection, recording):
+                return Recorded(was_ours=True)
+            covered: dict[str, Any] = {
+                "fact_revision": revisions.record(connection, recording.cluster, recording.revisions)
+            }
+            for name, rows in vouching.record(connection, recording).items():
+                covered[name] = list(rows)
+            transitions: tuple[Transition, ...] = ()
+            if recording.evaluation is not None:
+                for name, rows in intervals.record(connection, recording.evaluation).items():
+                    covered[name] = [*covered.get(name, []), *rows]
+                moves, covered["finding_transition"] = findings.record(connection, recording.evaluation)
+                transitions = tuple(moves)
+            _record_waivers(connection, recording)
+            chain.append(connection, recording.cluster, recording.at, covered)
+            return Recorded(transitions=transitions)
+
+    def applied(self, partition: int) -> dict[str, Position]:
+        """Where each cluster of a partition stands."""
+        with self.look() as connection:
+            rows = connection.execute(select(_applied).where(_applied.c.partition == partition))
+            return {row.cluster: Position(row.epoch, row.offset) for row in rows}
+
+    def known_keys(self, cluster: str) -> frozenset[FactKey]:
+        """Keys whose last revision is a state."""
+        with self.look() as connection:
+            return revisions.known_keys(connection, cluster)
+
+    def open_domains(self, cluster: str) -> frozenset[str]:
+        with self.look() as connection:
+            table = tables.domain
+            rows = connection.execute(select(table.c.id).where(table.c.cluster == cluster, table.c.to_at.is_(None)))
+            return frozenset(row.id for row in rows)
+
+    def facts_at(self, cluster: str, at: datetime | None = None) -> dict[FactKey, Fact | wire.Unreadable]:
+        """The facts as they were at a time (log time); None = the newest."""
+        with self.look() as connection:
+            return revisions.facts_at(connection, cluster, at)
+
+    def next_epoch(self, topic: str) -> int:
+        """A number that was never given for this topic."""
+        with connecting.writing(self._engine) as connection:
+            table = tables.epoch
+            statement = sql.insert(connection, table).values(topic=topic, cluster="", number=1)
+            statement = statement.on_conflict_do_update(
+                index_elements=["topic"], set_={"number": table.c.number + 1}
+            ).returning(table.c.number)
+            return int(connection.execute(statement).scalar_one())
+
+    # Flows
+
+    def source_place(self, cluster: str, source: str, generation: str) -> int | None:
+        with self.look() as connection:
+            return flows.place(connection, cluster, source, generation)
+
+    def record_flows(self, recording: FlowRecording) -> FlowsRecorded:
+        """One batch, counted once. Fenced if a part of it was counted meanwhile."""
+        with connecting.writing(self._engine) as connection:
+            return flows.record(connection, recording)
+
+    def seal_windows(self, cluster: str, partition: int, before: datetime, at: datetime) -> int:
+        with connecting.writing(self._engine) as connection:
+            return flows.seal(connection, cluster, partition, before, at)
+
+    @contextmanager
+    def draining(self, cluster: str) -> Iterator[bool]:
+        """Whether this process drains the outbox of the cluster alone while the block lasts."""
+        with self._engine.connect() as connection, flows.draining(connection, cluster) as alone:
+            connection.commit()
+            yield alone
+
+    def outbox(self, cluster: str) -> list[OutboxRow]:
+        with self.look() as connection:
+            return flows.waiting(connection, cluster)
+
+    def clear_outbox(self, cluster: str, sent: Sequence[tuple[str, int]]) -> None:
+        """Path ids and the versions that were acknowledged."""
+        with connecting.writing(self._engine) as connection:
+            flows.clear(connection, cluster, sent)
+
+    def forget_paths(self, cluster: str, unseen_since: datetime) -> int:
+        with connecting.writing(self._engine) as connection:
+            return flows.forget(connection, cluster, unseen_since)
+
+    # The record itself
+
+    def verify(self, cluster: str) -> verifying.Verified:
+        """Recompute the chain and hold the tables against it. ChainBrokenError names the first difference."""
+        with self.look() as connection:
+            return verifying.verify(connection, cluster)
+
+    def ping(self) -> None:
+        """Raises what the database raises."""
+        with self._engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+
+
+def _passed_fence(connection: Connection, recording: Recording) -> bool:
+    """False: this very recording is committed already, its answer was lost. Fenced: somebody else was here."""
+    place = and_(_applied.c.partition == recording.partition, _applied.c.cluster == recording.cluster)
+    new = {"epoch": recording.position.epoch, "offset": recording.position.offset, "at": recording.at}
+    if recording.expected is None:
+        statement = sql.insert(connection, _applied).values(
+            partition=recording.partition, cluster=recording.cluster, **new
+        )
+        moved = connection.execute(statement.on_conflict_do_nothing()).rowcount
+    else:
+        expected = (_applied.c.epoch == recording.expected.epoch) & (_applied.c.offset == recording.expected.offset)
+        moved = connection.execute(update(_applied).where(place, expected).values(**new)).rowcount
+    if moved:
+        return True
+    stored = connection.execute(select(_applied.c.epoch, _applied.c.offset).where(place)).one_or_none()
+    if stored is not None and Position(stored.epoch, stored.offset) == recording.position:
+        return False
+    raise Fenced(f"{recording.cluster}: expected {recording.expected}, SQL has {stored}")
+
+
+def _record_waivers(connection: Connection, recording: Recording) -> None:
+    if recording.waivers is None:
+        return
+    table = tables.waiver
+    connection.execute(update(table).where(table.c.cluster == recording.cluster).values(is_declared=False))
+    rows = [structs.asdict(row) | {"cluster": recording.cluster, "is_declared": True} for row in recording.waivers]
+    sql.put(connection, table, rows)
+
+
+def _first_line(error: Exception) -> str:
+    return str(getattr(error, "orig", error)).strip().splitlines()[0]
