@@ -161,7 +161,8 @@ def _passed_fence(connection: Connection, recording: Recording) -> bool:
         statement = sql.insert(connection, _applied).values(
             partition=recording.partition, cluster=recording.cluster, **new
         )
-        moved = connection.execute(statement.on_conflict_do_nothing()).rowcount
+        inserted = connection.execute(statement.on_conflict_do_nothing().returning(_applied.c.cluster))
+        moved = len(inserted.all())
     else:
         expected = (_applied.c.epoch == recording.expected.epoch) & (_applied.c.offset == recording.expected.offset)
         moved = connection.execute(update(_applied).where(place, expected).values(**new)).rowcount
