@@ -1,0 +1,292 @@
+"""Classes: addresses that no rule can tell apart, one bit each.
+
+An address is told by the objects that own or cover it (endpoints, network sets), by their labels as far as a selector
+looks at them, by the named ports and services that a rule mentions and by the nets that it lies in. An endpoint is in
+one class per address; addresses of no endpoint are classes too, one for each zone (ranges cut at the same nets).
+Matching is by address (policy_semantics.md 5.6): an address has every label that one of its objects has, but a
+selector must hold for one object alone, hence `bags`: label sets, the rows that selectors are evaluated on.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from monitor.policy import addresses, selectors
+from monitor.policy.addresses import Net
+from monitor.policy.model import Endpoint, Policy, Profile, Rule, Set, Side, Tier
+
+Backend = tuple[int, int, int | None]
+"""Address, protocol, port of one service backend."""
+Bag = frozenset[tuple[str, str | None]]
+NamedPorts = tuple[tuple[str, int, int], ...]
+OTHER = None
+"""Stands for every value of a label that no selector mentions."""
+
+
+class World(NamedTuple):
+    """All that decides who reaches whom. Tiers in order, each with its policies in order."""
+
+    endpoints: Mapping[str, Endpoint]
+    sets: Sequence[Set]
+    tiers: Sequence[tuple[Tier, Sequence[Policy]]]
+    profiles: Mapping[str, Profile]
+    services: Mapping[tuple[str, str], Sequence[Backend]]
+    by_name: Sequence[Mapping[str, str]] = ()  # labels of network sets that hold domain names
+    is_nftables: bool | None = None  # None: the configuration leaves it open
+    is_pass_deny: bool = False  # Pass in a profile: deny on eBPF, the next profile elsewhere
+
+    def policies(self) -> Iterator[Policy]:
+        for _, policies in self.tiers:
+            yield from policies
+
+    def rules(self) -> Iterator[Rule]:
+        for policy in self.policies():
+            yield from (*policy.ingress, *policy.egress)
+        for profile in self.profiles.values():
+            yield from (*profile.ingress, *profile.egress)
+
+
+class Vocabulary(NamedTuple):
+    """What rules can tell apart. `values`: of each label key the values that matter; None = all of them."""
+
+    values: dict[str, set[str] | None]
+    port_names: set[str]
+    services: set[tuple[str, str]]
+    nets: set[Net]
+
+
+def vocabulary(world: World) -> Vocabulary:
+    words = Vocabulary({}, set(), set(), set())
+    seen: set[int] = set()
+    for policy in world.policies():
+        _learn_selector(words, policy.selector)
+    for rule in world.rules():
+        for side in (rule.source, rule.destination):
+            if id(side) not in seen:
+                seen.add(id(side))
+                _learn_side(words, side)
+    for one in world.sets:
+        words.nets.update(one.nets)
+    return words
+
+
+def _learn_side(words: Vocabulary, side: Side) -> None:
+    words.nets.update(side.nets)
+    words.nets.update(side.not_nets)
+    words.port_names.update(side.ports.names)
+    words.port_names.update(side.not_ports.names)
+    if side.service is not None:
+        words.services.add(side.service)
+    for selector in (side.selector, side.negated):
+        if selector is not None:
+            _learn_selector(words, selector)
+
+
+def _learn_selector(words: Vocabulary, selector: selectors.Node) -> None:
+    for leaf in selector.leaves():
+        if not isinstance(leaf, selectors.KeyTest):
+            continue
+        known = words.values.setdefault(leaf.key, set())
+        if known is None:
+            continue
+        match leaf:
+            case selectors.Equals() | selectors.NotEquals():
+                known.add(leaf.value)
+            case selectors.In() | selectors.NotIn():
+                known.update(leaf.values)
+            case selectors.Has():
+                pass
+            case _:
+                words.values[leaf.key] = None
+
+
+def bag_of(words: Vocabulary, labels: Mapping[str, str]) -> Bag:
+    """The labels as far as selectors can tell them apart."""
+    values = words.values
+    return frozenset(
+        (key, value if (known := values[key]) is None or value in known else OTHER)
+        for key, value in labels.items()
+        if key in values
+    )
+
+
+class Owner(NamedTuple):
+    """What an endpoint is to the policies: as their subject, and as the owner of an address."""
+
+    bag: int
+    ports: NamedPorts
+    profiles: tuple[str, ...]
+    is_host: bool
+
+
+Served = frozenset[tuple[tuple[str, str], int, int | None]]
+"""Services whose backend an address is: service, protocol, port."""
+
+
+class Zone(NamedTuple):
+    """Addresses that lie in the same nets and sets, and are backends of the same services."""
+
+    version: int
+    nets: frozenset[Net]
+    services: Served
+
+
+class AddressClass(NamedTuple):
+    """`owners`: of the address, first the one that this class is about; none = outside. `bags`: of owners and sets."""
+
+    owners: tuple[Owner, ...]
+    zone: int
+    services: Served
+    bags: frozenset[int]
+
+
+class Classes:
+    """All classes of one world. The number of a class is its bit; an endpoint has one for each of its addresses."""
+
+    def __init__(self, world: World, words: Vocabulary) -> None:
+        self.words = words
+        self.bags: dict[Bag, int] = {}
+        self.list: list[AddressClass] = []
+        self.members: list[list[str]] = []
+        self.of_endpoint: dict[str, tuple[int, ...]] = {}
+        self._numbers: dict[AddressClass, int] = {}
+        self._services = _by_address(world, words)
+        self.zones: list[Zone] = []
+        self.ranges: list[list[Net]] = []
+        self._starts: list[int] = []
+        self._zone_at: list[int] = []
+        self._cut_zones(_lone_backends(world, self._services) | words.nets)
+        self._set_bags = self._bags_of_zones(world.sets)
+        self._place(world)
+        self.by_name_bags = sum(1 << bag for bag in {self._bag(labels) for labels in world.by_name})
+        self._index()
+
+    def _cut_zones(self, nets: set[Net]) -> None:
+        """Sweeps over the edges of all nets; stretches in the same nets are one zone."""
+        number: dict[Zone, int] = {}
+        for first, last, covering in _stretches(nets):
+            served = self._services.get(first, frozenset()) if first == last else frozenset()
+            zone = Zone(addresses.version(first), covering, served)
+            at = number.setdefault(zone, len(number))
+            if at == len(self.zones):
+                self.zones.append(zone)
+                self.ranges.append([])
+            self.ranges[at].append((first, last))
+            self._starts.append(first)
+            self._zone_at.append(at)
+
+    def zone_of(self, address: int) -> int:
+        return self._zone_at[bisect_right(self._starts, address) - 1]
+
+    def _bags_of_zones(self, sets: Iterable[Set]) -> list[frozenset[int]]:
+        """The label bags of the network sets that cover each zone."""
+        bags_of_net: dict[Net, set[int]] = defaultdict(set)
+        for one in sets:
+            bag = self._bag(one.labels)
+            for net in one.nets:
+                bags_of_net[net].add(bag)
+        return [
+            frozenset(bag for net in zone.nets if net in bags_of_net for bag in bags_of_net[net]) for zone in self.zones
+        ]
+
+    def _bag(self, labels: Mapping[str, str]) -> int:
+        return self.bags.setdefault(bag_of(self.words, labels), len(self.bags))
+
+    def _place(self, world: World) -> None:
+        owners: dict[str, Owner] = {}
+        owned: dict[int, list[str]] = defaultdict(list)
+        for name, endpoint in world.endpoints.items():
+            owners[name] = self._owner(endpoint)
+            for address in endpoint.addresses:
+                owned[address].append(name)
+        for name, endpoint in world.endpoints.items():
+            self.of_endpoint[name] = tuple(
+                dict.fromkeys(self._class_of(name, address, owners, owned[address]) for address in endpoint.addresses)
+            )
+        for number, one in enumerate(self.zones):
+            self._number(AddressClass((), number, one.services, self._set_bags[number]))
+
+    def _owner(self, endpoint: Endpoint) -> Owner:
+        names = self.words.port_names
+        ports = tuple(sorted(port for port in endpoint.named_ports if port[0] in names))
+        return Owner(self._bag(endpoint.labels), ports, endpoint.profiles, endpoint.is_host)
+
+    def _class_of(self, name: str, address: int, owners: Mapping[str, Owner], sharing: Sequence[str]) -> int:
+        own = owners[name]
+        others = sorted(owners[other] for other in sharing if other != name) if len(sharing) > 1 else []
+        zone = self.zone_of(address)
+        bags = self._set_bags[zone] | {own.bag, *(other.bag for other in others)}
+        number = self._number(AddressClass((own, *others), zone, self._services.get(address, frozenset()), bags))
+        self.members[number].append(name)
+        return number
+
+    def _number(self, one: AddressClass) -> int:
+        number = self._numbers.setdefault(one, len(self._numbers))
+        if number == len(self.list):
+            self.list.append(one)
+            self.members.append([])
+        return number
+
+    def _index(self) -> None:
+        """Bits by what a rule may ask for."""
+        self.all_bits = (1 << len(self.list)) - 1
+        self.inside_bits = 0
+        self.bits_of_version = {4: 0, 6: 0}
+        self.bits_of_net: dict[Net, int] = defaultdict(int)
+        self.bits_of_bag = [0] * len(self.bags)
+        self.bits_of_subject_bag = [0] * len(self.bags)
+        self.bits_of_service: dict[tuple[str, str], int] = defaultdict(int)
+        bits_of_zone = [0] * len(self.zones)
+        for number, one in enumerate(self.list):
+            bit = 1 << number
+            bits_of_zone[one.zone] |= bit
+            for bag in one.bags:
+                self.bits_of_bag[bag] |= bit
+            for service, _, _ in one.services:
+                self.bits_of_service[service] |= bit
+            if one.owners:
+                self.inside_bits |= bit
+                self.bits_of_subject_bag[one.owners[0].bag] |= bit
+        for zone, bits in zip(self.zones, bits_of_zone, strict=True):
+            self.bits_of_version[zone.version] |= bits
+            for net in zone.nets:
+                self.bits_of_net[net] |= bits
+
+    @property
+    def outside(self) -> Iterator[int]:
+        """Classes of addresses that no endpoint owns, in the order of their first address."""
+        return (number for number, one in enumerate(self.list) if not one.owners)
+
+
+def _stretches(nets: set[Net]) -> Iterator[tuple[int, int, frozenset[Net]]]:
+    """(first, last, nets that cover it), ascending, both families from end to end."""
+    opening: dict[int, list[Net]] = defaultdict(list)
+    closing: dict[int, list[Net]] = defaultdict(list)
+    for net in nets:
+        opening[net[0]].append(net)
+        closing[net[1] + 1].append(net)
+    for first, last in (addresses.ANY_V4, addresses.ANY_V6):
+        edges = sorted({first, *(edge for edge in (*opening, *closing) if first < edge <= last)})
+        covering: set[Net] = set()
+        for start, stop in zip(edges, [*edges[1:], last + 1], strict=True):
+            covering.difference_update(closing.get(start, ()))
+            covering.update(opening.get(start, ()))
+            yield start, stop - 1, frozenset(covering)
+
+
+def _by_address(world: World, words: Vocabulary) -> dict[int, Served]:
+    """The services that rules mention, by the address of each backend."""
+    found: dict[int, set[tuple[tuple[str, str], int, int | None]]] = defaultdict(set)
+    for service in words.services:
+        for address, protocol, port in world.services.get(service, ()):
+            found[address].add((service, protocol, port))
+    return {address: frozenset(served) for address, served in found.items()}
+
+
+def _lone_backends(world: World, services: Mapping[int, Served]) -> set[Net]:
+    """Backends that no endpoint owns are zones of their own."""
+    owned = {address for endpoint in world.endpoints.values() for address in endpoint.addresses} if services else set()
+    return {(address, address) for address in services if address not in owned}

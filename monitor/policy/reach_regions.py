@@ -1,0 +1,153 @@
+"""Regions: sets of (peer, connection), and the walk through tiers that turns rules into one.
+
+A region is a union of boxes (classes as bits, connections); boxes may overlap. Walking a tier splits the whole space
+into what it may allow, deny and pass on. Where every rule can be decided the three are disjoint; a rule that cannot be
+known leaves its box in several of them (policy_semantics.md 20.1), and so the final answer has two bounds.
+Source of the walk: policy_semantics.md section 8.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from monitor.policy import connections
+from monitor.policy.connections import ConnectionSet
+
+Box = tuple[int, ConnectionSet]
+Region = tuple[Box, ...]
+
+NOWHERE: Region = ()
+
+
+class Step(NamedTuple):
+    """One rule as boxes. `is_certain`: whether it matches exactly there, or only perhaps."""
+
+    action: str
+    boxes: Region
+    is_certain: bool = True
+
+
+class Outcome(NamedTuple):
+    """What a tier, or the profiles, may do with each (peer, connection)."""
+
+    allow: Region
+    deny: Region
+    onward: Region
+    is_certain: bool = True
+
+
+class Bounds(NamedTuple):
+    """What is allowed for certain, and what may be: the same object where everything is known."""
+
+    certain: Region
+    possible: Region
+
+
+def merged(boxes: Iterable[Box]) -> Region:
+    """One box per set of connections, none empty."""
+    bits_of: dict[ConnectionSet, int] = {}
+    for bits, allowed in boxes:
+        if bits and allowed:
+            bits_of[allowed] = bits_of.get(allowed, 0) | bits
+    return tuple((bits, allowed) for allowed, bits in bits_of.items())
+
+
+def intersection(left: Region, right: Region) -> Region:
+    return merged(
+        (bits, a & b if a is not b else a)
+        for left_bits, a in left
+        for right_bits, b in right
+        if (bits := left_bits & right_bits)
+    )
+
+
+def difference(left: Region, right: Iterable[Box]) -> Region:
+    left_over: list[Box] = list(left)
+    for cut_bits, cut in right:
+        if not any(bits & cut_bits for bits, _ in left_over):
+            continue
+        left_over = [piece for box in left_over for piece in _cut(box, cut_bits, cut)]
+    return merged(left_over)
+
+
+def _cut(box: Box, cut_bits: int, cut: ConnectionSet) -> Iterable[Box]:
+    bits, allowed = box
+    common = bits & cut_bits
+    if not common:
+        return (box,)
+    rest = allowed - cut
+    if rest == allowed:
+        return (box,)
+    pieces = [(common, rest)] if rest else []
+    if outside := bits & ~cut_bits:
+        pieces.append((outside, allowed))
+    return pieces
+
+
+def at(region: Region, place: int) -> ConnectionSet:
+    """The connections of one class."""
+    return connections.union(allowed for bits, allowed in region if bits >> place & 1)
+
+
+def walked(steps: Sequence[Step], everything: Region, *, ends: str) -> Outcome:
+    """Rules in order; `ends`: what becomes of what no rule matched, deny or pass."""
+    if all(step.is_certain for step in steps):
+        return _walked_for_certain(steps, everything, ends=ends)
+    found: dict[str, list[Box]] = {"allow": [], "deny": [], "pass": []}
+    decided: Region = NOWHERE
+    for step in steps:
+        boxes = difference(step.boxes, decided)
+        found[step.action].extend(boxes)
+        if step.is_certain:
+            decided = merged((*decided, *boxes))
+    found[ends].extend(difference(everything, decided))
+    return Outcome(merged(found["allow"]), merged(found["deny"]), merged(found["pass"]), is_certain=False)
+
+
+def _walked_for_certain(steps: Sequence[Step], everything: Region, *, ends: str) -> Outcome:
+    """Allowing twice is allowing once: only what denies or passes is taken out of later rules.
+
+    So boxes stay as the rules wrote them and are the same for many endpoints. What is passed on may hold what was
+    allowed already, which changes nothing either.
+    """
+    allow: list[Box] = []
+    onward: list[Box] = []
+    turned_away: list[Box] = []
+    for step in steps:
+        boxes = difference(step.boxes, turned_away) if turned_away else step.boxes
+        match step.action:
+            case "allow":
+                allow.extend(boxes)
+            case "pass":
+                onward.extend(boxes)
+                turned_away.extend(boxes)
+            case _:
+                turned_away.extend(boxes)
+    if ends == "pass":
+        onward.extend(difference(everything, turned_away))
+    return Outcome(merged(allow), NOWHERE, merged(onward))
+
+
+def bounded(outcomes: Iterable[Outcome], everything: Region) -> Bounds:
+    """What comes out of the tiers one after the other. The last outcome passes nothing on."""
+    certain: Region = NOWHERE
+    possible: Region = NOWHERE
+    entered = entered_for_certain = everything
+    is_certain = True
+    for outcome in outcomes:
+        allow = outcome.allow if entered is everything else intersection(entered, outcome.allow)
+        possible = merged((*possible, *allow))
+        is_certain = is_certain and outcome.is_certain
+        if not is_certain:
+            ways_out = (*outcome.deny, *outcome.onward)
+            sure = difference(intersection(entered_for_certain, outcome.allow), ways_out)
+            certain = merged((*certain, *sure))
+            entered_for_certain = difference(intersection(entered_for_certain, outcome.onward), outcome.deny)
+        else:
+            certain = possible
+            entered_for_certain = intersection(entered_for_certain, outcome.onward)
+        entered = entered_for_certain if is_certain else intersection(entered, outcome.onward)
+        if not entered:
+            break
+    return Bounds(certain, possible)

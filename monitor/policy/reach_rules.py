@@ -1,0 +1,315 @@
+"""Rules as boxes: which classes on the far side, with which connections, from where the rule's endpoint stands.
+
+Trusts: `matching` is the meaning of a rule for one packet; this module is the same meaning for all packets at once
+(policy_semantics.md sections 5 and 6). Selectors are evaluated on all label bags together: one look-up for each test.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache, reduce
+from operator import and_, or_
+from typing import NamedTuple
+
+from monitor.policy import connections, intervals, model, selectors
+from monitor.policy import reach_regions as regions
+from monitor.policy.connections import EVERYTHING, ConnectionSet
+from monitor.policy.model import Ports, Rule, Side
+from monitor.policy.reach_classes import OTHER, AddressClass, Classes
+from monitor.policy.reach_regions import Region, Step
+
+_PORTED = connections.union(connections.protocol(number) for number in sorted(connections.PORTED))
+_ICMP_OF_VERSION = {4: connections.ICMP, 6: connections.ICMPV6}
+
+
+class Sides(NamedTuple):
+    """A rule's own endpoint and the far side. `perhaps`: far classes that match if a name resolves to them."""
+
+    near: Region
+    far: Region
+    perhaps: Region
+
+
+class Rules:
+    """Turns selectors, sides and rules into bits and boxes; remembers what it has turned."""
+
+    def __init__(self, classes: Classes, *, is_nftables: bool | None) -> None:
+        self._classes = classes
+        self._is_nftables = is_nftables
+        self._bags = _BagIndex(classes)
+        self._expanded: dict[int, int] = {}
+        self._bits: dict[selectors.Node, int] = {}
+        self._regions: dict[tuple[int, str], tuple[Side, Region]] = {}
+        self._sides: dict[tuple[int, str], tuple[Rule, Sides]] = {}
+        self.everywhere: Region = ((classes.all_bits, EVERYTHING),)
+
+    def subjects(self, selector: selectors.Node) -> int:
+        """The label bags that a policy's own selector holds for."""
+        return self._bags.bits(selector)
+
+    def _known(self, selector: selectors.Node) -> int:
+        """The classes whose address belongs to an object that the selector holds for."""
+        found = self._bits.get(selector)
+        if found is None:
+            found = self._bits[selector] = self._expand(self._bags.bits(selector))
+        return found
+
+    def _expand(self, bags: int) -> int:
+        found = self._expanded.get(bags)
+        if found is None:
+            bits_of_bag = self._classes.bits_of_bag
+            found = self._expanded[bags] = reduce(or_, (bits_of_bag[bag] for bag in ones(bags)), 0)
+        return found
+
+    def near(self, rule: Rule, direction: str) -> Region:
+        """The region of the rule's own endpoint; `everywhere` itself where the rule does not ask."""
+        return self._sides_of(rule, direction).near
+
+    def steps(self, rule: Rule, direction: str, place: int) -> Iterator[Step]:
+        """The rule at the class `place`: nothing for a Log rule."""
+        if rule.action == model.LOG:
+            return
+        sides = self._sides_of(rule, direction)
+        here = EVERYTHING if sides.near is self.everywhere else regions.at(sides.near, place)
+        if not here:
+            return
+        is_certain = not (rule.is_http or rule.source.is_by_domain or rule.destination.is_by_domain)
+        sure, doubtful = self._matches(rule, sides.far, here)
+        yield Step(rule.action, sure, is_certain)
+        unsure = doubtful
+        if sides.perhaps:
+            unsure = regions.merged(
+                (*doubtful, *(box for part in self._matches(rule, sides.perhaps, here) for box in part))
+            )
+        if unsure:
+            yield Step(rule.action, unsure, is_certain=False)
+
+    def _sides_of(self, rule: Rule, direction: str) -> Sides:
+        key = (id(rule), direction)
+        found = self._sides.get(key)
+        if found is None:
+            if direction == "ingress":
+                near, far, perhaps = rule.destination, self._side(rule.source, "source"), regions.NOWHERE
+                sides = Sides(self._side(near, "destination"), far, perhaps)
+            else:
+                sides = Sides(self._side(rule.source, "source"), *self._by_name(rule.destination))
+            found = self._sides[key] = (rule, sides)
+        return found[1]
+
+    def _matches(self, rule: Rule, far: Region, here: ConnectionSet) -> tuple[Region, Region]:
+        """What the rule matches for certain, and what it matches on some dataplanes only."""
+        by_version = {version: self._protocols(rule, version) for version in (4, 6)}
+        if by_version[4] == by_version[6] and not by_version[4][1]:
+            return _limited(far, self._classes.all_bits, by_version[4][0] & here), regions.NOWHERE
+        certain: list[regions.Box] = []
+        doubtful: list[regions.Box] = []
+        for version, (sure, perhaps) in by_version.items():
+            bits = self._classes.bits_of_version[version]
+            certain += _limited(far, bits, sure & here)
+            doubtful += _limited(far, bits, perhaps & here)
+        return regions.merged(certain), regions.merged(doubtful)
+
+    def _protocols(self, rule: Rule, version: int) -> tuple[ConnectionSet, ConnectionSet]:
+        """6.2, 6.3, 6.5 for one family: matched for certain, and only on some dataplanes."""
+        if version in rule.never or rule.version not in {None, version}:
+            return connections.NOTHING, connections.NOTHING
+        allowed = EVERYTHING if rule.protocol is None else connections.protocol(rule.protocol)
+        if rule.not_protocol is not None:
+            allowed -= connections.protocol(rule.not_protocol)
+        if rule.icmp is not None:
+            allowed &= _icmp(version, rule.icmp)
+        if rule.not_icmp is None:
+            return allowed, connections.NOTHING
+        if self._is_nftables is None or rule.not_icmp[1] is None:
+            return _without_icmp(allowed, version, rule.not_icmp)
+        sure, perhaps = _without_icmp(allowed, version, rule.not_icmp)
+        return (sure if self._is_nftables else sure | perhaps), connections.NOTHING
+
+    # --- one side -------------------------------------------------------------------------------------------------
+
+    def _side(self, side: Side, role: str) -> Region:
+        key = (id(side), role)
+        found = self._regions.get(key)
+        if found is None:
+            selected = self._classes.all_bits if side.selector is None else self._known(side.selector)
+            found = self._regions[key] = (side, self._region(side, role, self._addresses(side, selected)))
+        return found[1]
+
+    def _by_name(self, side: Side) -> tuple[Region, Region]:
+        """As `_side` of a destination, with what depends on names: nobody knows the addresses of a set of names."""
+        if side.selector is not None and self._bags.bits(side.selector) & self._classes.by_name_bags:
+            others = self._addresses(side, self._classes.all_bits & ~self._known(side.selector))
+            return self._side(side, "destination"), self._region(side, "destination", others)
+        if side.negated is not None and self._bags.bits(side.negated) & self._classes.by_name_bags:
+            return regions.NOWHERE, self._side(side, "destination")
+        return self._side(side, "destination"), regions.NOWHERE
+
+    def _region(self, side: Side, role: str, bits: int) -> Region:
+        if side.service is not None:
+            served = self._classes.bits_of_service.get(side.service, 0) & bits
+            if role == "source":
+                bits = served
+            else:
+                return self._by_class(served, lambda one: _backend(one, side))
+        if not side.ports and not side.not_ports:
+            return self.everywhere if bits == self._classes.all_bits else ((bits, EVERYTHING),)
+        return self._by_port(side, bits, role)
+
+    def _addresses(self, side: Side, bits: int) -> int:
+        """Of these classes, those that the other clauses on the address hold for."""
+        if side.nets:
+            bits &= self._in_nets(side.nets)
+        if side.not_nets:
+            bits &= ~self._in_nets(side.not_nets)
+        if side.negated is not None:
+            bits &= ~self._known(side.negated)
+        return bits
+
+    def _in_nets(self, nets: Iterable[tuple[int, int]]) -> int:
+        return reduce(or_, (self._classes.bits_of_net[net] for net in nets), 0)
+
+    def _by_port(self, side: Side, bits: int, role: str) -> Region:
+        numeric = _numeric(side.ports, role) if side.ports else EVERYTHING
+        without = _numeric(side.not_ports, role)
+        if not side.ports.names and not side.not_ports.names:
+            return ((bits, numeric - without),)
+
+        def of(one: AddressClass) -> ConnectionSet:
+            named = self._named(one, side, side.ports.names, role)
+            return (
+                ((numeric | named) if side.ports else EVERYTHING)
+                - without
+                - self._named(one, side, side.not_ports.names, role)
+            )
+
+        return self._by_class(bits, of)
+
+    def _by_class(self, bits: int, allowed: Callable[[AddressClass], ConnectionSet]) -> Region:
+        """One box for each set of connections; classes differ by the ports that they name or serve."""
+        return regions.merged((1 << place, allowed(self._classes.list[place])) for place in ones(bits))
+
+    def _named(self, one: AddressClass, side: Side, names: tuple[str, ...], role: str) -> ConnectionSet:
+        """6.4: the named ports of the endpoints that own the address and that the positive selector holds for."""
+        if not names:
+            return connections.NOTHING
+        selected = -1 if side.selector is None else self._bags.bits(side.selector)
+        return connections.union(
+            _port(role, protocol, (number, number + 1))
+            for owner in one.owners
+            if selected >> owner.bag & 1
+            for name, protocol, number in owner.ports
+            if name in names
+        )
+
+
+def ones(bits: int) -> Iterator[int]:
+    """The places of the set bits, ascending."""
+    while bits:
+        low = bits & -bits
+        yield low.bit_length() - 1
+        bits ^= low
+
+
+def _limited(region: Region, bits: int, allowed: ConnectionSet) -> Region:
+    if not allowed:
+        return regions.NOWHERE
+    return tuple((kept, both) for box, inside in region if (kept := box & bits) and (both := inside & allowed))
+
+
+@lru_cache(maxsize=65_536)
+def _numeric(ports: Ports, role: str) -> ConnectionSet:
+    numbers = intervals.of(ports.ranges)
+    return connections.union(_port(role, protocol, numbers) for protocol in sorted(connections.PORTED))
+
+
+def _port(role: str, protocol: int, numbers: intervals.Intervals) -> ConnectionSet:
+    if role == "source":
+        return connections.ports(protocol, source=numbers)
+    return connections.ports(protocol, numbers)
+
+
+def _backend(one: AddressClass, side: Side) -> ConnectionSet:
+    """5.7: address, protocol and port together; a port without a number adds nothing."""
+    return connections.union(
+        connections.ports(protocol, (port, port + 1))
+        for service, protocol, port in one.services
+        if service == side.service and port is not None
+    )
+
+
+def _icmp(version: int, match: tuple[int, int | None]) -> ConnectionSet:
+    kind, code = match
+    codes = connections.ANY_BYTE if code is None else (code, code + 1)
+    return connections.icmp(_ICMP_OF_VERSION[version], (kind, kind + 1), codes)
+
+
+def _without_icmp(
+    allowed: ConnectionSet, version: int, match: tuple[int, int | None]
+) -> tuple[ConnectionSet, ConnectionSet]:
+    """6.5: with type and code, nftables leaves out what has either, iptables and eBPF what has both."""
+    kind, code = match
+    both = _icmp(version, match)
+    if code is None:
+        return allowed - both, connections.NOTHING
+    either = _icmp(version, (kind, None)) | connections.icmp(_ICMP_OF_VERSION[version], codes=(code, code + 1))
+    return allowed - either, (allowed & either) - both
+
+
+# --- selectors on all bags at once -------------------------------------------------------------------------------
+
+
+class _BagIndex:
+    """Label bags by key and value: a selector is a few unions and intersections of bits."""
+
+    def __init__(self, classes: Classes) -> None:
+        self._all = (1 << len(classes.bags)) - 1
+        self._having: dict[str, int] = defaultdict(int)
+        self._equal: dict[tuple[str, str | None], int] = defaultdict(int)
+        self._values: dict[str, set[str]] = defaultdict(set)
+        self._known: dict[selectors.Node, int] = {}
+        for bag, number in classes.bags.items():
+            bit = 1 << number
+            for key, value in bag:
+                self._having[key] |= bit
+                self._equal[key, value] |= bit
+                if value is not OTHER:
+                    self._values[key].add(value)
+
+    def bits(self, selector: selectors.Node) -> int:
+        found = self._known.get(selector)
+        if found is None:
+            found = self._known[selector] = self._evaluated(selector)
+        return found
+
+    def _evaluated(self, node: selectors.Node) -> int:
+        match node:
+            case selectors.And():
+                return reduce(and_, (self._evaluated(term) for term in node.terms), self._all)
+            case selectors.Or():
+                return reduce(or_, (self._evaluated(term) for term in node.terms), 0)
+            case selectors.Not():
+                return self._all & ~self._evaluated(node.term)
+            case selectors.KeyTest():
+                return self._tested(node)
+            case _:  # all() and global()
+                return self._all
+
+    def _tested(self, test: selectors.KeyTest) -> int:
+        match test:
+            case selectors.Equals():
+                return self._equal.get((test.key, test.value), 0)
+            case selectors.NotEquals():
+                return self._all & ~self._equal.get((test.key, test.value), 0)
+            case selectors.In():
+                return self._any_of(test.key, test.values)
+            case selectors.NotIn():
+                return self._all & ~self._any_of(test.key, test.values)
+            case selectors.Has():
+                return self._having.get(test.key, 0)
+            case _:  # contains, starts with, ends with: of such a key every value is kept
+                values = self._values.get(test.key, set())
+                return self._any_of(test.key, (value for value in values if test.matches({test.key: value})))
+
+    def _any_of(self, key: str, values: Iterable[str]) -> int:
+        return reduce(or_, (self._equal.get((key, value), 0) for value in values), 0)
