@@ -11,6 +11,9 @@ from sqlalchemy import Connection, func, or_, select
 
 from models import tables
 
+Look = Connection
+"""What `Store.look` gives; the edges above name it so and need no SQL library."""
+
 SEVERITIES = ("critical", "high", "medium", "low", "info")
 _finding = tables.finding
 _status = tables.control_status

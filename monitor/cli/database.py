@@ -1,0 +1,210 @@
+"""`segmon db upgrade`, `verify`, `findings`, `describe domain`: what is done to and read from the record."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from models.errors import CannotEvaluateError, UserError
+from monitor.cli.context import Output, emit, loaded, printable
+
+if TYPE_CHECKING:
+    from monitor.settings import Settings
+    from monitor.store import Store
+
+db_app = typer.Typer(no_args_is_help=True, help="The database.")
+describe_app = typer.Typer(no_args_is_help=True, help="One thing in full.")
+
+Url = Annotated[str | None, typer.Option("--database", help="URL of the database.", show_default=False)]
+ClusterName = Annotated[str | None, typer.Option("--cluster", help="Only this cluster.", show_default=False)]
+SEVERITIES = ("info", "low", "medium", "high", "critical")
+
+
+def url_of(settings: Settings) -> str:
+    """The database's URL; an empty password in it is filled from `database.password_file`."""
+    from monitor.settings import secret  # noqa: PLC0415 - as all imports here: only these commands need them
+
+    url = settings.database.url.get_secret_value()
+    if settings.database.password_file is None:
+        return url
+    password = secret(settings.database.url, settings.database.password_file, what="database.password_file")
+    head, separator, tail = url.partition("@")
+    return f"{head.rstrip(':')}:{password}{separator}{tail}" if separator else url
+
+
+def connected(settings: Settings) -> Store:
+    """The store, its database not looked at yet."""
+    from monitor.store import Store  # noqa: PLC0415
+
+    return Store.open(url_of(settings))
+
+
+def opened(settings: Settings) -> Store:
+    """The store at this release's revision; a UserError names the fix otherwise."""
+    store = connected(settings)
+    store.check_revision()
+    return store
+
+
+@db_app.command("upgrade")
+def upgrade(ctx: typer.Context, *, database: Url = None) -> None:
+    """Create or migrate the tables. Safe to run by several at once, and again."""
+    before, after = connected(loaded(ctx, {"database.url": database})).upgrade()
+    typer.echo(f"already at revision {after}" if before == after else f"upgraded from {before or 'empty'} to {after}")
+
+
+def verify(ctx: typer.Context, *, database: Url = None, cluster: ClusterName = None) -> None:
+    """Recompute the hash chain of the record and hold the tables against it. Exit 3 if anything does not fit."""
+    store = opened(loaded(ctx, {"database.url": database}))
+    for name in clusters_of(store, cluster):
+        found = store.verify(name)
+        typer.echo(
+            f"✔ {printable(name)}: {found.chain_rows} chain rows cover {found.revisions} fact revisions and "
+            f"{found.transitions} transitions; head {found.head}"
+        )
+
+
+def clusters_of(store: Store, wanted: str | None) -> list[str]:
+    """The clusters of the record, or the one that was asked for."""
+    from monitor.store import queries  # noqa: PLC0415
+
+    with store.look() as connection:
+        known = queries.clusters(connection)
+    if wanted is None and not known:
+        raise CannotEvaluateError("nothing has been recorded yet: is `segmon work` running, and `segmon watch`?")
+    if wanted is not None and wanted not in known:
+        raise UserError(f"no cluster {wanted!r} in the record; known: {', '.join(known) or 'none'}")
+    return known if wanted is None else [wanted]
+
+
+def findings(
+    ctx: typer.Context,
+    *,
+    cluster: ClusterName = None,
+    domain: Annotated[str, typer.Option(help="Only findings that belong to this domain.")] = "",
+    control: Annotated[str, typer.Option(help="Only this control.")] = "",
+    severity: Annotated[str, typer.Option(help="This severity and above.")] = "info",
+    output: Annotated[Output, typer.Option()] = Output.TABLE,
+    database: Url = None,
+) -> None:
+    """Open findings, worst first. Exit 1 if there are any, 3 if nothing was evaluated."""
+    from monitor.store import queries  # noqa: PLC0415
+
+    if severity not in SEVERITIES:
+        raise UserError(f"no severity {severity!r}; known: {', '.join(SEVERITIES)}")
+    store = opened(loaded(ctx, {"database.url": database}))
+    rows: list[dict[str, Any]] = []
+    evaluated = False
+    for name in clusters_of(store, cluster):
+        with store.look() as connection:
+            found = queries.open_findings(connection, name)
+            evaluated |= any(row.outcome != "error" for row in queries.open_statuses(connection, name))
+        rows += [finding_row(row) for row in found if _is_wanted(row, domain, control, severity)]
+    emit(rows, ("severity", "domain", "control", "subject", "since", "state", "sentence"), output)
+    if not rows and not evaluated:
+        raise CannotEvaluateError("nothing was evaluated: see `segmon doctor`")
+    raise typer.Exit(1 if rows else 0)
+
+
+def _is_wanted(row: Any, domain: str, control: str, severity: str) -> bool:
+    return (
+        (not domain or domain in {row.domain, row.domain.partition("/")[2]})
+        and (not control or control == row.control)
+        and SEVERITIES.index(row.severity) >= SEVERITIES.index(severity)
+    )
+
+
+def finding_row(row: Any) -> dict[str, Any]:
+    """A finding as the command line shows it; the same fields in JSON."""
+    return {
+        "id": row.id,
+        "cluster": row.cluster,
+        "severity": row.severity,
+        "domain": row.domain,
+        "control": row.control,
+        "subject": row.subject,
+        "since": row.opened_at.isoformat(timespec="seconds"),
+        "state": f"{row.state}, last known" if row.is_last_known else row.state,
+        "sentence": row.sentence,
+        "fix": row.fix,
+        "waiver": row.waiver,
+        "owner": row.owner,
+        "trace": list(row.evidence.get("steps", [])),
+        "facts": list(row.evidence.get("facts", [])),
+    }
+
+
+@describe_app.command("domain")
+def describe_domain(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="`payments`, or with its level: `namespace/payments`.")],
+    *,
+    cluster: ClusterName = None,
+    database: Url = None,
+) -> None:
+    """Members, posture per control and since when, open findings with proof and fix, last changes."""
+    store = opened(loaded(ctx, {"database.url": database}))
+    known: set[str] = set()
+    for cluster_name in clusters_of(store, cluster):
+        identity = _domain_id(store, cluster_name, name, known)
+        if identity:
+            typer.echo(_described(store, cluster_name, identity))
+            return
+    raise UserError(f"no domain {name!r}; known: {', '.join(sorted(known)) or 'none'}")
+
+
+def _domain_id(store: Store, cluster: str, name: str, known: set[str]) -> str | None:
+    from monitor.store import queries  # noqa: PLC0415
+
+    with store.look() as connection:
+        ids = [row.id for row in queries.domains(connection, cluster)]
+    known.update(ids)
+    return next((each for each in ids if name in {each, each.partition("/")[2]}), None)
+
+
+def _described(store: Store, cluster: str, identity: str) -> str:
+    from monitor import clock  # noqa: PLC0415
+    from monitor.store import queries  # noqa: PLC0415
+
+    now = clock.now()
+    with store.look() as connection:
+        row = next(row for row in queries.domains(connection, cluster) if row.id == identity)
+        statuses = [each for each in queries.open_statuses(connection, cluster) if each.domain == identity]
+        recent = queries.statuses_between(connection, cluster, now - timedelta(days=30), now)
+        inputs = queries.inputs(connection, cluster)
+        members = queries.members(connection, cluster, identity)
+        found = queries.open_findings(connection, cluster, identity)
+        moves = [move for move in queries.last_transitions(connection, cluster, 200) if move.domain == identity]
+    lines = [
+        f"{identity} in {cluster}",
+        f"  owner {row.owner or '–'} · criticality {row.criticality} · environment {row.environment or '–'}",
+        "",
+        "posture",
+    ]
+    for status in statuses:
+        shares = queries.shares(
+            [each for each in recent if (each.domain, each.control) == (identity, status.control)],
+            inputs,
+            (now - timedelta(days=30), now),
+        )
+        share = f"{shares.compliant / shares.total:.1%} of 30 days" if shares.total else "not evaluated yet"
+        since = status.from_at.isoformat(timespec="seconds")
+        reason = f" ({status.reason})" if status.reason else ""
+        lines.append(f"  {_word(status.outcome):16}{status.control:28}since {since}  {share}{reason}")
+    lines += ["", f"members ({len(members)})"]
+    lines += [f"  {member.subject}  {len(member.pods)} pod(s)" for member in members]
+    lines += ["", f"open findings ({len(found)})"]
+    for finding in found:
+        lines.append(f"  {finding.severity} · {finding.control} · {finding.subject}: {finding.sentence}")
+        lines += [f"      {step}" for step in finding.evidence.get("steps", [])]
+        lines += [f"    fix: {finding.fix}"] if finding.fix else []
+    lines += ["", "last changes"]
+    lines += [f"  {move.at:%m-%d %H:%M:%S}  {move.transition:10}{move.control} · {move.subject}" for move in moves[:10]]
+    return "\n".join(printable(line) for line in lines)
+
+
+def _word(outcome: str) -> str:
+    words = {"pass": "✔ pass", "fail": "✘ fail", "warn": "! warn", "error": "? not evaluated"}
+    return words.get(outcome, "– not applicable")

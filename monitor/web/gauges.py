@@ -1,0 +1,201 @@
+"""What a process tells about its work: the port `streams.observing.Observer`, kept by metrics and health.
+
+State gauges come only from the owner of a cluster: loaded from SQL when it is adopted and after each recording, removed
+when it is released. Domains beyond DOMAIN_LIMIT are folded into one, and that is counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from models.metrics import DOMAIN_LIMIT, OTHER_DOMAIN
+from models.recording import Recorded, Recording
+from monitor.store import Store, queries
+from monitor.web.exposition import Exposition
+from monitor.web.health import Health
+
+_PER_CLUSTER = (
+    "segmon_domain_info",
+    "segmon_domain_compliance_ratio",
+    "segmon_domain_not_evaluated_ratio",
+    "segmon_domain_waived",
+    "segmon_control_outcome",
+    "segmon_findings_open",
+    "segmon_workloads",
+    "segmon_evidence_age_seconds",
+    "segmon_evidence_fresh",
+)
+COMPLIANT = ("pass", "warn")
+
+
+class Gauges:
+    """Filled by the agents, from their threads and the event loop alike."""
+
+    def __init__(
+        self,
+        exposition: Exposition,
+        health: Health,
+        store: Store,
+        *,
+        now: Callable[[], datetime],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._exposition = exposition
+        self._health = health
+        self._store = store
+        self._now = now
+        self._monotonic = monotonic
+        self._owned: set[str] = set()
+        self._component = "work" if exposition.has("segmon_domain_info") else "match"
+
+    # The port
+
+    def recorded(self, recording: Recording, recorded: Recorded, *, seconds: float) -> None:
+        self._moved()
+        self._exposition.histogram("segmon_recording_duration_seconds", component=self._component).observe(seconds)
+        self._exposition.counter("segmon_facts_total", cluster=recording.cluster).inc(len(recording.revisions))
+        for move in recorded.transitions:
+            self._exposition.counter(
+                "segmon_findings_total",
+                cluster=move.cluster,
+                control=move.control,
+                severity=move.severity,
+                transition=move.transition,
+            ).inc()
+        if recording.cluster in self._owned and (recording.evaluation is not None or recording.vouched):
+            self._load(recording.cluster)
+
+    def adopted(self, cluster: str) -> None:
+        self._owned.add(cluster)
+        self._load(cluster)
+
+    def released(self, cluster: str) -> None:
+        self._owned.discard(cluster)
+        self._drop(cluster)
+
+    def evaluated(self, cluster: str, *, seconds: float) -> None:
+        self._exposition.histogram("segmon_evaluation_duration_seconds", cluster=cluster).observe(seconds)
+
+    def lag(self, topic: str, partition: int, records: int) -> None:
+        self._health.lag = records
+        self._exposition.gauge("segmon_consumer_lag", topic=topic, partition=str(partition)).set(records)
+        if records == 0:
+            self._moved()
+
+    def dead_letter(self, topic: str, reason: str) -> None:
+        self._exposition.counter("segmon_dead_letters_total", topic=topic, reason=reason).inc()
+
+    def database_error(self, kind: str) -> None:
+        self._health.is_database_reachable = kind != "transient"
+        self._exposition.counter("segmon_database_errors_total", component=self._component, kind=kind).inc()
+
+    def building(self, what: str, why: str) -> None:
+        self._health.wait(what, why)
+
+    def built(self, what: str) -> None:
+        self._health.arrived(what)
+        self._moved()
+
+    def flows(self, cluster: str, flow_class: str, records: int) -> None:
+        self._exposition.counter("segmon_flows_total", **{"cluster": cluster, "class": flow_class}).inc(records)
+
+    def _moved(self) -> None:
+        self._health.is_database_reachable = True
+        self._health.moved(at=self._monotonic())
+
+    # The gauges of one cluster
+
+    def _drop(self, cluster: str) -> None:
+        for name in _PER_CLUSTER:
+            self._exposition.drop(name, cluster=cluster)
+
+    def _load(self, cluster: str) -> None:
+        with self._store.look() as connection:
+            domains = queries.domains(connection, cluster)
+            statuses = queries.open_statuses(connection, cluster)
+            findings = queries.open_findings(connection, cluster)
+            inputs = queries.inputs(connection, cluster)
+        self._drop(cluster)
+        named = {row.id: row.id if at < DOMAIN_LIMIT else OTHER_DOMAIN for at, row in enumerate(domains)}
+        if len(domains) > DOMAIN_LIMIT:
+            folded = len(domains) - DOMAIN_LIMIT
+            self._exposition.counter("segmon_series_dropped_total", cluster=cluster).inc(folded)
+        self._set_domains(cluster, domains, named)
+        self._set_outcomes(cluster, statuses, named)
+        self._set_findings(cluster, findings, (statuses, named))
+        self._set_inputs(cluster, inputs)
+
+    def _set_domains(self, cluster: str, domains: list[queries.DomainRow], named: dict[str, str]) -> None:
+        for row in domains:
+            domain = named[row.id]
+            self._exposition.gauge("segmon_workloads", cluster=cluster, domain=domain).inc(row.workloads)
+            if domain != OTHER_DOMAIN:
+                self._exposition.gauge(
+                    "segmon_domain_info",
+                    cluster=cluster,
+                    domain=domain,
+                    level=row.level,
+                    owner=row.owner,
+                    criticality=row.criticality,
+                    environment=row.environment,
+                ).set(1)
+
+    def _set_outcomes(self, cluster: str, statuses: list[queries.StatusRow], named: dict[str, str]) -> None:
+        by_domain: dict[str, list[str]] = {}
+        for row in statuses:
+            domain = named.get(row.domain, OTHER_DOMAIN)
+            by_domain.setdefault(domain, []).append(row.outcome)
+            self._exposition.gauge(
+                "segmon_control_outcome", cluster=cluster, domain=domain, control=row.control, outcome=row.outcome
+            ).inc()
+        for domain, outcomes in by_domain.items():
+            self._set_ratios(cluster, domain, outcomes)
+
+    def _set_ratios(self, cluster: str, domain: str, outcomes: list[str]) -> None:
+        """Nothing evaluated gives no ratio: no data is not 100 %."""
+        evaluated = sum(outcome in {*COMPLIANT, "fail"} for outcome in outcomes)
+        applicable = evaluated + outcomes.count("error")
+        if evaluated:
+            good = sum(outcome in COMPLIANT for outcome in outcomes)
+            gauge = self._exposition.gauge("segmon_domain_compliance_ratio", cluster=cluster, domain=domain)
+            gauge.set(good / evaluated)
+        if applicable:
+            gauge = self._exposition.gauge("segmon_domain_not_evaluated_ratio", cluster=cluster, domain=domain)
+            gauge.set(outcomes.count("error") / applicable)
+
+    def _set_findings(
+        self,
+        cluster: str,
+        findings: list[queries.FindingRow],
+        known: tuple[list[queries.StatusRow], dict[str, str]],
+    ) -> None:
+        statuses, named = known
+        for domain in named.values():
+            self._exposition.gauge("segmon_domain_waived", cluster=cluster, domain=domain).inc(0)
+        for status in statuses:
+            # known label sets begin at 0, in the severity that a finding of this control may have
+            if status.outcome != "skip":
+                self._exposition.gauge(
+                    "segmon_findings_open",
+                    cluster=cluster,
+                    domain=named.get(status.domain, OTHER_DOMAIN),
+                    control=status.control,
+                    severity="high",
+                ).inc(0)
+        for row in findings:
+            domain = named.get(row.domain, OTHER_DOMAIN)
+            self._exposition.gauge(
+                "segmon_findings_open", cluster=cluster, domain=domain, control=row.control, severity=row.severity
+            ).inc()
+            if row.state == "waived":
+                self._exposition.gauge("segmon_domain_waived", cluster=cluster, domain=domain).inc()
+
+    def _set_inputs(self, cluster: str, inputs: list[queries.InputRow]) -> None:
+        now = self._now()
+        for row in inputs:
+            is_fresh = row.state in {"fresh", "not_served"}
+            self._exposition.gauge("segmon_evidence_fresh", cluster=cluster, input=row.input).set(int(is_fresh))
+            if row.until is not None:
+                age = max(0.0, (now - row.until).total_seconds())
+                self._exposition.gauge("segmon_evidence_age_seconds", cluster=cluster, input=row.input).set(age)
