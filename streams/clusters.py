@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from typing import ParamSpec, TypeVar
 
 from msgspec import structs
 
@@ -18,13 +19,18 @@ from models.topics import Position
 from models.wire import Unreadable
 from monitor import clock
 from monitor.broker import dead_letters
+from monitor.broker.messages import Message
 from monitor.broker.producing import MessageTooLargeError
 from monitor.state import State
-from monitor.store import Fenced
+from monitor.store import Fenced, queries
 from streams import assessing
 from streams.decoding import Incoming
 from streams.desk import Desk
+from streams.retrying import AbandonedError
 from streams.slicing import Slice, slices
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -64,45 +70,73 @@ class Cluster:
 
     async def take(self, facts: Sequence[Incoming], *, still_ours: Callable[[], bool]) -> None:
         """Fold silently what is recorded, judge and record the rest."""
-        silent = [fact for fact in facts if self.recorded and fact.position <= self.recorded]
+        recorded = self.recorded
+        silent = [fact for fact in facts if recorded and fact.position <= recorded]
         rest = facts[len(silent) :]
         if silent:
-            await asyncio.to_thread(assessing.fold_silently, self._known, silent)
+            await self._in_thread(silent, assessing.fold, self._known, silent)
         if not rest or self.is_given_up:
             return
-        now = self._desk.clock.now() or rest[-1].at
-        for part in slices(rest, now=now):
-            await self._judge(part, still_ours)
+        for part in slices(rest, now=self._desk.clock.now() or rest[-1].at):
+            await self._bury(part)
+            remembered = assessing.Remembered()
+            if part.is_live and not self._known.is_reconciled:
+                remembered = await self._retried("remembering", self._remembered, still_ours)
+            recording = await self._in_thread(part.facts, self._recording, part, remembered)
+            await self._record(recording, part, still_ours)
 
-    async def _judge(self, part: Slice, still_ours: Callable[[], bool]) -> None:
-        await self._bury(part, still_ours)
-        started = clock.monotonic()
-        try:
-            recording = await asyncio.to_thread(self._recording, part)
-        except Exception as error:
-            raise UnrecordableError(self.name, part.facts, error) from error
-        self._desk.observer.evaluated(self.name, seconds=clock.monotonic() - started)
-        await self._record(recording, part, still_ours)
-
-    def _recording(self, part: Slice) -> Recording:
+    def _recording(self, part: Slice, remembered: assessing.Remembered) -> Recording:
         """Fold and evaluate; in a thread."""
+        started = clock.monotonic()
         self._folded = part.facts[-1].position
-        known_keys = self._desk.store.known_keys(self.name) if self._known.needs_reconciling else frozenset()
-        return assessing.recording(
-            self._known, part, assessing.Place(partition=self._partition, recorded=self.recorded), known_keys
+        place = assessing.Place(self._partition, self.recorded)
+        made = assessing.recording(self._known, part, place, remembered)
+        self._desk.observer.evaluated(self.name, seconds=clock.monotonic() - started)
+        return made
+
+    def _remembered(self) -> assessing.Remembered:
+        """What SQL has of this cluster, and when it was last evaluated live."""
+        with self._desk.store.look() as connection:
+            untils = [row.until for row in queries.inputs(connection, self.name) if row.until]
+        self._known.live_at = max(untils, default=None)
+        return assessing.Remembered(
+            keys=self._desk.store.known_keys(self.name), domains=self._desk.store.open_domains(self.name)
         )
 
     async def _record(self, recording: Recording, part: Slice, still_ours: Callable[[], bool]) -> None:
         started = clock.monotonic()
         try:
-            recorded = await self._desk.retrying.until_done(
-                f"recording {self.name}",
-                lambda: asyncio.to_thread(self._desk.store.record, recording),
-                still_ours=still_ours,
-            )
-        except Fenced:
+            recorded = await self._retried("recording", lambda: self._desk.store.record(recording), still_ours)
+        except (Fenced, AbandonedError):
             raise
         except Exception as error:
             raise UnrecordableError(self.name, part.facts, error) from error
         self.recorded = recording.position
         self._desk.observer.recorded(recording, recorded, seconds=clock.monotonic() - started)
+
+    async def _retried(self, what: str, act: Callable[[], T], still_ours: Callable[[], bool]) -> T:
+        return await self._desk.retrying.until_done(
+            f"{what} {self.name}", lambda: asyncio.to_thread(act), still_ours=still_ours
+        )
+
+    async def _in_thread(self, facts: Sequence[Incoming], act: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What a fact makes fail is that fact's fault until shown otherwise."""
+        try:
+            return await asyncio.to_thread(act, *args, **kwargs)
+        except Exception as error:
+            log.exception("facts of %s cannot be judged", self.name)
+            raise UnrecordableError(self.name, facts, error) from error
+
+    async def _bury(self, part: Slice) -> None:
+        """Facts that cannot be read are kept as dead letters, before they are recorded as unreadable."""
+        for fact in part.facts:
+            if fact.problem:
+                letter = dead_letters.letter(self._desk.topics.dead.name, fact.record, fact.problem)
+                await self._desk.retrying.until_done("keeping a dead letter", lambda letter=letter: self._send(letter))
+                self._desk.observer.dead_letter(fact.record.topic, "unreadable")
+
+    async def _send(self, letter: Message) -> None:
+        try:
+            await self._desk.producer.send(letter)
+        except MessageTooLargeError:
+            log.warning("a dead letter is too large to keep: %s", letter.key)

@@ -112,4 +112,3 @@ class Follower:
         async with self._moved:
             self._position = records[-1].offset + 1
             self._moved.notify_all()
-

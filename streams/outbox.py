@@ -1,14 +1,14 @@
-"""Observed paths on their way back into the facts: from committed rows, at least once, in the order of their versions.
+"""Observed paths on their way back into the facts: from committed rows, at least once, newest state last.
 
-Law: a drain first has the cluster's lock, then reads, sends, awaits the acknowledgements, and clears only what still has
-the version it read. So a path that changed meanwhile is sent again, and no older state is sent after a newer one
+Law: a drain first has the cluster's lock, then reads, sends, awaits the acknowledgements, and clears only what still
+has the version it read. So a path that changed meanwhile is sent again, and no older state is sent after a newer one
 (architecture.md section 5). No transaction is held over a send.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 
 from models.facts import FactKey, Kind, ObservedPath
@@ -21,22 +21,19 @@ SOURCE = "segmon/match"
 
 
 async def drain(store: Store, producer: Producer, topic: str, cluster: str, *, at: datetime) -> int:
-    """Publish what waits; returns how many. Somebody else draining counts as nothing to do."""
-    lock = await asyncio.to_thread(store.outbox_lock, cluster)
-    if lock is None:
-        return 0
+    """Publish what waits; returns how many. If somebody else drains, there is nothing to do."""
+    lock: AbstractContextManager[bool] = store.draining(cluster)
+    alone = await asyncio.to_thread(lock.__enter__)
+    sent = 0
     try:
-        rows = await asyncio.to_thread(store.outbox, cluster)
-        if rows:
+        while alone and (rows := await asyncio.to_thread(store.outbox, cluster)):
             await producer.send_all([_message(topic, cluster, row, at) for row in rows])
-            await asyncio.to_thread(store.published, cluster, _versions(rows))
-        return len(rows)
+            versions = [(row.path.path_id, row.version) for row in rows]
+            await asyncio.to_thread(store.clear_outbox, cluster, versions)
+            sent += len(rows)
     finally:
-        await asyncio.to_thread(lock.release)
-
-
-def _versions(rows: Sequence[OutboxRow]) -> dict[str, int]:
-    return {row.path.path_id: row.version for row in rows}
+        await asyncio.to_thread(lock.__exit__, None, None, None)
+    return sent
 
 
 def _message(topic: str, cluster: str, row: OutboxRow, at: datetime) -> Message:

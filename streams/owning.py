@@ -46,6 +46,7 @@ class PartitionOwner:
         self._dropped_to = 0  # behind the last record that the agent brought while we were building
         self._blamed: dict[int, str] = {}  # offset -> why it could not be recorded
         self._careful_to: dict[str, int] = {}  # cluster -> offset up to which facts are recorded one by one
+        self._given_up: dict[str, str] = {}  # cluster -> why it is not evaluated until the next start
         self._end_at_last_look = 0
         self._position_at_last_look = -1
 
@@ -168,6 +169,7 @@ class PartitionOwner:
         for name in {fact.cluster for fact in facts if fact.cluster} - self.clusters.keys():
             self.clusters[name] = Cluster(name, self.partition, self._desk, None)
         for name, cluster in self.clusters.items():
+            cluster.is_given_up = name in self._given_up
             of_it = [fact for fact in facts if fact.cluster in {"", name}]
             for part in self._parts(name, of_it):
                 await cluster.take(part, still_ours=lambda: self.is_owned)
@@ -193,7 +195,8 @@ class PartitionOwner:
         elif error.last not in self._blamed:
             self._blamed[error.last] = error.reason
         else:
-            self._desk.give_up_cluster(error.cluster, error.reason)
+            log.error("%s is not evaluated until the next start: %s", error.cluster, error)
+            self._given_up[error.cluster] = error.reason
 
     # Marks and looks
 

@@ -27,7 +27,6 @@ from streams.desk import Desk
 from streams.faust_apps import Group
 from streams.log_clock import LogClock
 from streams.observing import Observer
-from streams.owning import PartitionOwner
 from streams.retrying import Retrying
 
 log = logging.getLogger(__name__)
@@ -69,7 +68,7 @@ async def run_assess(parts: Parts, stop: asyncio.Event) -> None:
             retrying=retrying,
             observer=parts.observer,
             fail=lambda error: None if failed.done() else failed.set_exception(error),
-            build_again=lambda owner: ownership.build(owner),
+            build_again=lambda owner: ownership.build(owner),  # noqa: PLW0108 - they know each other
         )
         ownership = Ownership(desk, spawn)
         app = create_assess_app(desk, parts.group, ownership)

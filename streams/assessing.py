@@ -1,0 +1,152 @@
+"""What a slice of facts does to a cluster: folded, judged if live, and put together as one recording. Pure.
+
+Law 1: nothing is judged before the first `done(all)` of the epoch: a half-read cluster has no findings.
+Law 2: the first evaluation after a build covers every domain in State or still open in SQL, and declares gone what SQL
+knows and State lacks: a topic that was re-created, or a tombstone long compacted, leaves nothing behind.
+Law 3: from the last live evaluation to this one nobody was looking if slices were only folded, or more than 60 s went
+by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from msgspec import Struct, structs
+
+from models.compliance import Evaluation, Revision
+from models.facts import MARK_KINDS, FactKey, Kind, Waiver
+from models.recording import Recording, Span, WaiverRow
+from models.topics import Position
+from models.wire import Unreadable
+from monitor import compliance, state
+from monitor.state import State
+from streams.decoding import Incoming
+from streams.slicing import LIVE_AGE, Slice
+
+
+class Remembered(Struct, frozen=True, kw_only=True):
+    """What SQL knows of the cluster that State may not; read for the first evaluation after a build."""
+
+    keys: frozenset[FactKey] = frozenset()
+    domains: frozenset[str] = frozenset()
+
+
+class Known(Struct, kw_only=True):
+    """One cluster in memory. Mutable, one owner."""
+
+    state: State
+    log_at: datetime | None = None  # log time: the greatest timestamp folded
+    live_at: datetime | None = None  # log time of the last live evaluation
+    was_unseen: bool = False  # a slice was only folded since
+    is_reconciled: bool = False  # evaluated in full since it was built
+    is_waiver_changed: bool = True
+
+
+class Place(Struct, frozen=True):
+    """Where SQL must stand, and of which partition."""
+
+    partition: int
+    recorded: Position | None
+
+
+def fold(known: Known, facts: Iterable[Incoming]) -> None:
+    """Fold in order; nothing is recorded."""
+    for fact in facts:
+        known.log_at = fact.at if known.log_at is None else max(known.log_at, fact.at)
+        if fact.key is None:
+            state.mark_undecodable(known.state, position=fact.position, at=fact.at)
+            continue
+        state.fold(known.state, fact.key, fact.value, position=fact.position, at=fact.at)
+        known.is_waiver_changed |= fact.key.kind is Kind.WAIVER
+
+
+def recording(known: Known, part: Slice, place: Place, remembered: Remembered) -> Recording:
+    """Fold the slice, judge it if it is live and the cluster is read in full."""
+    fold(known, part.facts)
+    at = known.log_at or part.facts[-1].at
+    made = Recording(
+        partition=place.partition,
+        cluster=known.state.cluster,
+        expected=place.recorded,
+        position=part.facts[-1].position,
+        at=at,
+        revisions=_revisions(part.facts),
+    )
+    if not part.is_live or not known.state.is_synced:
+        known.was_unseen |= not part.is_live
+        return made
+    return _judged(known, made, remembered)
+
+
+def _judged(known: Known, made: Recording, remembered: Remembered) -> Recording:
+    domains = known.state.take_dirty() if known.is_reconciled else state.ALL
+    evaluation = compliance.evaluate(known.state, domains, at=made.at, position=made.position)
+    revisions = made.revisions
+    if not known.is_reconciled:
+        known.state.take_dirty()
+        evaluation = _with_gone_domains(evaluation, remembered)
+        revisions += _gone_keys(known, made, remembered)
+    judged = structs.replace(
+        made,
+        revisions=revisions,
+        evaluation=evaluation,
+        vouched=compliance.vouching(known.state, at=made.at),
+        not_evaluated=_unseen(known, made.at),
+        waivers=_waivers(known) if known.is_waiver_changed else None,
+    )
+    known.is_reconciled, known.is_waiver_changed = True, False
+    known.live_at, known.was_unseen = made.at, False
+    return judged
+
+
+def _with_gone_domains(evaluation: Evaluation, remembered: Remembered) -> Evaluation:
+    there = {posture.domain.id for posture in evaluation.postures}
+    return structs.replace(evaluation, gone=tuple(sorted({*evaluation.gone, *(remembered.domains - there)})))
+
+
+def _gone_keys(known: Known, made: Recording, remembered: Remembered) -> tuple[Revision, ...]:
+    return tuple(
+        Revision(
+            key=key,
+            position=made.position,
+            at=made.at,
+            raw=None,
+            reason="not in the facts after a full listing",
+            is_synthetic=True,
+        )
+        for key in sorted(remembered.keys - known.state.facts.keys())
+        if key.kind not in MARK_KINDS
+    )
+
+
+def _unseen(known: Known, at: datetime) -> tuple[Span, ...]:
+    """The time since the last live evaluation, if nobody evaluated meanwhile."""
+    if known.live_at is None or known.live_at >= at:
+        return ()
+    if known.was_unseen or at - known.live_at > LIVE_AGE:
+        return (Span(from_at=known.live_at, to_at=at, reason="nobody evaluated: no worker kept up with the facts"),)
+    return ()
+
+
+def _revisions(facts: Sequence[Incoming]) -> tuple[Revision, ...]:
+    return tuple(
+        Revision(
+            key=fact.key,
+            position=fact.position,
+            at=fact.at,
+            raw=fact.record.value,
+            reason=fact.problem or fact.record.header("reason"),
+            is_synthetic=fact.record.header("synthetic") == "true",
+        )
+        for fact in facts
+        if fact.key is not None and fact.key.kind not in MARK_KINDS
+    )
+
+
+def _waivers(known: Known) -> tuple[WaiverRow, ...]:
+    return tuple(
+        WaiverRow(**{name: getattr(fact, name) for name in WaiverRow.__struct_fields__})
+        for fact in known.state.facts.values()
+        if isinstance(fact, Waiver) and not isinstance(fact, Unreadable)
+    )
