@@ -1,0 +1,96 @@
+"""What every long-running command does: logs, settings, addresses, and a stop that waits for what is in hand."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+
+from monitor import clock
+from monitor.broker import connection
+from monitor.broker.topics import Topics
+from monitor.cli import logs
+from monitor.cli.database import opened
+from monitor.settings import Settings
+from monitor.store import Store
+from monitor.web import health, page, server
+from monitor.web.exposition import Exposition
+from monitor.web.gauges import Gauges
+from monitor.web.status import StatusPage
+from streams.faust_apps import Group
+from streams.wiring import Parts
+
+ASSESS_GROUP = "segmon-assess"
+MATCH_GROUP = "segmon-match"
+
+
+class Process:
+    """One component with its addresses; `run` returns when it is told to stop."""
+
+    def __init__(self, settings: Settings, component: str, *, version: str) -> None:
+        self.settings = settings
+        self.component = component
+        self.version = version
+        self.stop = asyncio.Event()
+        self.exposition = Exposition(component, version=version)
+        self.health = health.Health(moved_at=clock.monotonic())
+
+    async def run(self, work: Callable[[], Awaitable[None]], *, store: Store | None = None) -> None:
+        """Serve the addresses, and the page where there is a record, until the work ends or a signal comes."""
+        for name in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(name, self.stop.set)
+        async with AsyncExitStack() as stack:
+            await self._serve(stack, store)
+            await work()
+
+    async def _serve(self, stack: AsyncExitStack, store: Store | None) -> None:
+        web = self.settings.web
+        metrics = server.metrics_app(self.exposition, live=self._live, ready=lambda: health.readiness(self.health))
+        await stack.enter_async_context(
+            server.serving(metrics, web.metrics_listen, setting="SEGMON_WEB__METRICS_LISTEN")
+        )
+        if store is not None and web.page_listen:
+            status = StatusPage(store, version=self.version, now=clock.now, is_embedded=self.settings.embedded)
+            app = server.page_app(
+                lambda: page.render(status.view()), style=page.asset("style.css"), script=page.asset("live.js")
+            )
+            await stack.enter_async_context(server.serving(app, web.page_listen, setting="SEGMON_WEB__PAGE_LISTEN"))
+
+    def _live(self) -> tuple[bool, str]:
+        limit = self.settings.timing.progress_seconds
+        return health.liveness(self.health, at=clock.monotonic(), limit_seconds=limit)
+
+
+def begun(settings: Settings, component: str, *, version: str) -> Process:
+    """The process with its logs set up."""
+    logs.configure(settings.log_format, settings.log_level)
+    return Process(settings, component, version=version)
+
+
+def stream_parts(process: Process, store: Store, group: str) -> Parts:
+    """What `streams.wiring` runs an agent with."""
+    settings = process.settings
+    gauges = Gauges(process.exposition, process.health, store, now=clock.now, monotonic=clock.monotonic)
+    return Parts(
+        connection=connection.from_settings(settings.kafka),
+        store=store,
+        observer=gauges,
+        group=_group(settings, group),
+        topics=Topics(),
+        tick_seconds=settings.timing.tick_seconds,
+    )
+
+
+def _group(settings: Settings, name: str) -> Group:
+    kafka = settings.kafka
+    return Group(
+        name=name,
+        session_timeout_seconds=kafka.session_timeout_seconds,
+        rebalance_timeout_seconds=kafka.rebalance_timeout_seconds,
+        instance_id=kafka.instance_id,
+    )
+
+
+def recorded_in(settings: Settings) -> Store:
+    return opened(settings)
