@@ -1,0 +1,113 @@
+"""The posture of a cluster as a terminal shows it: domains, open findings, transitions as they come."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from monitor.cli.context import printable, table
+from monitor.store import queries
+
+SYMBOLS = {"pass": "✔", "fail": "✘", "warn": "!", "error": "?", "skip": "–"}
+COLUMNS = {
+    "ingress": ("default-deny-ingress",),
+    "egress": ("default-deny-egress",),
+    "flows": ("flow-escaped",),
+}
+WORST_FIRST = ("fail", "error", "warn", "pass", "skip")
+
+
+def posture(look: queries.Look, cluster: str) -> str:
+    """One line a domain: the three questions, every other control counted, open findings by severity."""
+    outcomes: dict[str, dict[str, str]] = {}
+    for row in queries.open_statuses(look, cluster):
+        outcomes.setdefault(row.domain, {})[row.control] = row.outcome
+    findings: dict[str, list[queries.FindingRow]] = {}
+    for finding in queries.open_findings(look, cluster):
+        findings.setdefault(finding.domain, []).append(finding)
+    rows = [
+        [
+            printable(row.name),
+            row.level,
+            *(_cell(outcomes.get(row.id, {}), controls) for controls in COLUMNS.values()),
+            _others(outcomes.get(row.id, {})),
+            _counted(findings.get(row.id, [])),
+        ]
+        for row in queries.domains(look, cluster)
+    ]
+    return table(rows, ["domain", "level", *COLUMNS, "other controls", "findings"])
+
+
+def _cell(outcomes: dict[str, str], controls: Sequence[str]) -> str:
+    found = [outcomes[control] for control in controls if control in outcomes]
+    return SYMBOLS[min(found, key=WORST_FIRST.index)] if found else "·"
+
+
+def _others(outcomes: dict[str, str]) -> str:
+    shown = {control for controls in COLUMNS.values() for control in controls}
+    counted = Counter(outcome for control, outcome in outcomes.items() if control not in shown)
+    return " ".join(f"{SYMBOLS[each]}{counted[each]}" for each in WORST_FIRST if counted[each]) or "·"
+
+
+def _counted(findings: list[queries.FindingRow]) -> str:
+    counted = Counter(row.severity for row in findings)
+    words = [f"{counted[each]} {each}" for each in queries.SEVERITIES if counted[each]]
+    waived = sum(row.state == "waived" for row in findings)
+    return ", ".join(words) + (f" ({waived} waived)" if waived else "") if words else "–"
+
+
+def transition(row: queries.TransitionRow) -> str:
+    """`12:04:31  opened    high      payments · default-deny-egress   what is wrong`."""
+    subject = "" if row.subject == row.domain else f" · {row.subject}"
+    sentence = row.sentence if row.transition in {"opened", "reopened", "changed"} else row.reason
+    line = (
+        f"{row.at:%H:%M:%S}  {row.transition:9} {row.severity:9} "
+        f"{row.domain.partition('/')[2]} · {row.control}{subject}   {sentence}"
+    )
+    return printable(line)
+
+
+def as_json(look: queries.Look, cluster: str) -> dict[str, Any]:
+    """The same as data: stable names, documented in docs/command-line.md."""
+    return {
+        "cluster": cluster,
+        "domains": [
+            {
+                "id": row.id,
+                "level": row.level,
+                "owner": row.owner,
+                "workloads": row.workloads,
+                "controls": {
+                    status.control: {"outcome": status.outcome, "reason": status.reason, "counts": status.counts}
+                    for status in queries.open_statuses(look, cluster)
+                    if status.domain == row.id
+                },
+            }
+            for row in queries.domains(look, cluster)
+        ],
+        "transitions": [
+            {
+                "at": row.at.isoformat(),
+                "transition": row.transition,
+                "severity": row.severity,
+                "domain": row.domain,
+                "control": row.control,
+                "subject": row.subject,
+                "sentence": row.sentence,
+            }
+            for row in queries.transitions_after(look, cluster, 0, limit=10_000)
+        ],
+        "paths": [
+            {
+                "source": row.source,
+                "destination": row.destination,
+                "protocol": row.protocol,
+                "port": row.port,
+                "class": row.flow_class,
+                "cause": row.cause,
+                "count": row.count,
+            }
+            for row in queries.paths(look, cluster)
+        ],
+    }
