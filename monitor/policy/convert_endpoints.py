@@ -95,6 +95,7 @@ def network_set(fact: NetworkSet, inherited: Inherited) -> model.Set:
         name=fact.name,
         labels=labels,
         nets=tuple(nets),
+        has_domains=bool(fact.domains),
     )
 
 

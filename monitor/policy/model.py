@@ -39,6 +39,10 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     interface: str = ""
 
     @property
+    def kind(self) -> str:
+        return "host" if self.is_host else "pod"
+
+    @property
     def is_host(self) -> bool:
         return self.id.startswith("host:")
 
@@ -51,6 +55,7 @@ class Set(Struct, frozen=True, kw_only=True):
     name: str
     labels: Mapping[str, str]
     nets: tuple[Net, ...]
+    has_domains: bool = False  # who is in it, DNS decides on the node
 
 
 class Ports(Struct, frozen=True):
@@ -110,11 +115,20 @@ class Policy(Struct, frozen=True, kw_only=True):
     is_untracked: bool = False
     is_pre_dnat: bool = False
     is_forward: bool = False  # applyOnForward
-    tie: tuple[str, ...] | str = ""  # breaks ties of order, by version (7.6)
+    tie: str = ""  # breaks ties of order, by version (7.6)
 
     @property
     def key(self) -> tuple[str, str, str]:
         return (self.kind.value, self.namespace, self.name)
+
+
+class PolicyRef(Struct, frozen=True, kw_only=True):
+    """Names a policy, for people and as evidence."""
+
+    tier: str
+    kind: Kind
+    namespace: str = ""
+    name: str
 
 
 class Tier(Struct, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ def tier_key(tier: Tier) -> tuple[float, str]:
     return (tier.order, tier.name)
 
 
-def policy_key(policy: Policy) -> tuple[float, tuple[str, ...] | str]:
+def policy_key(policy: Policy) -> tuple[float, str]:
     return (policy.order, policy.tie)
 
 

@@ -1,0 +1,127 @@
+"""Per endpoint, the ordered list of what it meets: tiers, their policies, profiles.
+
+Endpoints that the same policies select and that list the same profiles share one chain: an engine of 20,000 endpoints
+has some hundred. Chains are built when first asked for and dropped when something in them changes.
+Source: policy_semantics.md 8.1, 13.4 (projectcalico/calico felix/calc/event_sequencer.go, policy_sorter.go).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+
+from msgspec import Struct
+
+from models.verdicts import Direction
+from monitor.policy import model, ordering
+from monitor.policy.matching import Hashed, Reads
+from monitor.policy.verdict import Chain, CompiledPolicy, Outcome, ProfileSteps, Stage, TierSteps
+
+Rank = tuple[float, str, float, str]
+ProfileOf = Callable[[str, Direction], ProfileSteps]
+
+_END = {
+    Stage.NORMAL: Outcome.DENY,
+    Stage.FORWARD: Outcome.ALLOW,
+    Stage.PRE_DNAT: Outcome.NEXT,
+    Stage.UNTRACKED: Outcome.NEXT,
+}
+_SILENT = frozenset({Stage.PRE_DNAT, Stage.UNTRACKED})
+
+
+class Question(Struct, frozen=True):
+    """Which list of an endpoint: direction, stage, and whether staged policies count."""
+
+    direction: Direction
+    stage: Stage = Stage.NORMAL
+    is_pending: bool = False
+
+    def concerns(self, policy: model.Policy) -> bool:
+        """8.1, 13.4: whether a policy that selects the endpoint is in this list."""
+        if policy.is_staged and not self.is_pending:
+            return False
+        if not (policy.is_egress if self.direction is Direction.EGRESS else policy.is_ingress):
+            return False
+        match self.stage:
+            case Stage.UNTRACKED:
+                return policy.is_untracked
+            case Stage.PRE_DNAT:
+                return policy.is_pre_dnat and self.direction is Direction.INGRESS
+            case Stage.FORWARD:
+                return policy.is_forward and not policy.is_untracked and not policy.is_pre_dnat
+        return not policy.is_untracked and not policy.is_pre_dnat
+
+
+Content = tuple[tuple[Hashed, ...], tuple[str, ...], Direction, Stage]
+
+
+class Chains:
+    """Chains by content, over the policies and tiers that the engine holds."""
+
+    def __init__(
+        self, policies: dict[Hashed, CompiledPolicy], tiers: dict[str, model.Tier], profile: ProfileOf
+    ) -> None:
+        self._policies = policies
+        self._tiers = tiers
+        self._profile = profile
+        self._chains: dict[Content, Chain] = {}
+        self._ranks: dict[Hashed, Rank] = {}
+        self.is_pass_deny = False
+
+    def chain(self, selecting: Iterable[Hashed], profiles: tuple[str, ...], question: Question) -> Chain:
+        """The chain of an endpoint that these policies select, in whatever order they come."""
+        listed = self.ordered(each for each in selecting if question.concerns(self._policies[each].policy))
+        asked = profiles if question.stage is Stage.NORMAL else ()
+        content = (listed, asked, question.direction, question.stage)
+        found = self._chains.get(content)
+        if found is None:
+            found = self._chains[content] = self._made(listed, asked, question)
+        return found
+
+    def ordered(self, keys: Iterable[Hashed]) -> tuple[Hashed, ...]:
+        return tuple(sorted(keys, key=self.rank))
+
+    def rank(self, key: Hashed) -> Rank:
+        found = self._ranks.get(key)
+        if found is None:
+            policy = self._policies[key].policy
+            found = self._ranks[key] = (*ordering.tier_key(self.tier(policy.tier)), *ordering.policy_key(policy))
+        return found
+
+    def tier(self, name: str) -> model.Tier:
+        return self._tiers.get(name) or ordering.missing_tier(name)
+
+    def clear(self) -> None:
+        """A policy, a tier or a profile has changed: the lists are made anew, what they share is kept."""
+        self._chains.clear()
+        self._ranks.clear()
+
+    def forget(self) -> None:
+        """What every rule may look up has changed: verdicts are."""
+        for chain in self._chains.values():
+            chain.forget()
+
+    def drop(self, *, policies: frozenset[Hashed] = frozenset(), profiles: frozenset[str] = frozenset()) -> None:
+        """Drops the chains in which one of these is."""
+        for key in policies:
+            self._ranks.pop(key, None)
+        gone = [
+            content
+            for content in self._chains
+            if not policies.isdisjoint(content[0]) or not profiles.isdisjoint(content[1])
+        ]
+        for content in gone:
+            del self._chains[content]
+
+    def _made(self, listed: Sequence[Hashed], profiles: tuple[str, ...], question: Question) -> Chain:
+        policies = [self._policies[key] for key in listed]
+        is_egress = question.direction is Direction.EGRESS
+        tiers = [
+            TierSteps(self.tier(name), list(here), is_egress=is_egress, is_silent=question.stage in _SILENT)
+            for name, here in groupby(policies, key=lambda each: each.policy.tier)
+        ]
+        steps = [self._profile(name, question.direction) for name in profiles]
+        compiled = [rule for each in policies for rule in (each.egress_rules if is_egress else each.ingress_rules)]
+        compiled += [rule for each in steps for rule in each.rules]
+        reads = Reads(rule.rule for rule in compiled)
+        return Chain(tiers, steps, _END[question.stage], reads, is_pass_deny=self.is_pass_deny)

@@ -1,0 +1,141 @@
+"""The verdict engine: facts of one cluster in, exactly Calico's answers out, kept up as facts change.
+
+Trusts: the facts, as far as they are what Calico would read; `Rejected` ones count as absent.
+Law 1: the engine after any sequence of changes gives the same answers as one built from the last facts.
+Law 2: `Affected` names every endpoint whose own verdicts can have changed; it may name more. An endpoint that comes,
+goes, or changes address is named itself, and so are those whose policies ask for what it is or was; who reaches it
+without asking, as an open pod does, is not.
+Law 3: no answer without its trace; what is not known is said, not guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from msgspec import Struct
+
+from models.facts import Fact, FactKey
+from models.verdicts import Connection, Direction, FlowVerdict, Verdict
+from monitor.policy import addresses, model, strangers
+from monitor.policy.chains import Question
+from monitor.policy.matching import Packet
+from monitor.policy.verdict import Chain, Stage
+from monitor.policy.world import World
+
+_MANY_ANSWERS = 32_768
+
+
+class Affected(Struct, frozen=True, kw_only=True):
+    """Whose answers can have changed. None: anybody's."""
+
+    endpoints: frozenset[str] | None
+
+
+class _Lists(Struct, frozen=True):
+    """An endpoint's chains in one direction."""
+
+    enforced: Chain
+    pending: Chain
+
+
+class Engine:
+    """One cluster. Not thread-safe: one owner applies and asks."""
+
+    def __init__(self) -> None:
+        self.world = World()
+        self._strangers = strangers.Strangers(self.world)
+        self._lists: dict[tuple[str, Direction], _Lists] = {}
+        self._judged: dict[tuple[Connection, str | None, str | None], FlowVerdict] = {}
+
+    @classmethod
+    def build(cls, facts: Mapping[FactKey, Fact]) -> Engine:
+        engine = cls()
+        engine.world.load(facts)
+        return engine
+
+    def apply(self, changes: Mapping[FactKey, Fact | None]) -> Affected:
+        """Takes in changed facts; None = gone."""
+        endpoints = self.world.apply(changes)
+        self._judged.clear()
+        self._lists.clear()
+        return Affected(endpoints=None if endpoints is None else frozenset(endpoints))
+
+    # --- who is there --------------------------------------------------------------------------------------------
+
+    @property
+    def endpoints(self) -> Mapping[str, model.Endpoint]:
+        return MappingProxyType(self.world.subjects.endpoints)
+
+    def endpoints_at(self, address: str) -> tuple[model.Endpoint, ...]:
+        """Normally one; two live pods can own an address for a moment (15.4)."""
+        return self.world.subjects.places.endpoints(addresses.address(address))
+
+    # --- verdicts ------------------------------------------------------------------------------------------------
+
+    def judge(self, connection: Connection, *, source: str | None, destination: str | None) -> FlowVerdict:
+        """Both sides of a connection. KeyError for an endpoint that is not there; None = no endpoint on that side."""
+        asked = (connection, source, destination)
+        found = self._judged.get(asked)
+        if found is None:
+            if len(self._judged) > _MANY_ANSWERS:
+                self._judged.clear()
+            found = self._judged[asked] = self._judge(connection, source, destination)
+        return found
+
+    def _judge(self, connection: Connection, source: str | None, destination: str | None) -> FlowVerdict:
+        packet = self.packet(connection)
+        egress = ingress = egress_pending = ingress_pending = None
+        if source is not None:
+            lists = self._of(source, Direction.EGRESS)
+            egress, egress_pending = lists.enforced.verdict(packet), lists.pending.verdict(packet)
+        if destination is not None:
+            lists = self._of(destination, Direction.INGRESS)
+            ingress, ingress_pending = lists.enforced.verdict(packet), lists.pending.verdict(packet)
+        return FlowVerdict(
+            egress=egress, ingress=ingress, egress_pending=egress_pending, ingress_pending=ingress_pending
+        )
+
+    def stranger(self, endpoint_id: str, direction: Direction) -> Verdict:
+        """The verdict for a peer that nothing names: the proof behind default-deny."""
+        chain, endpoint = self._of(endpoint_id, direction).enforced, self.endpoints[endpoint_id]
+        met = self._strangers.connections(endpoint, chain, direction)
+        return strangers.most_open(chain.verdict(self.packet(connection)) for connection in met)
+
+    def selecting(self, endpoint_id: str, direction: Direction) -> tuple[model.PolicyRef, ...]:
+        """The enforced policies that select an endpoint in a direction, in order."""
+        return tuple(
+            model.PolicyRef(tier=policy.tier, kind=policy.kind, namespace=policy.namespace, name=policy.name)
+            for tier in self._of(endpoint_id, direction).enforced.tiers
+            for policy in tier.policies
+        )
+
+    # --- for explanations and sets -------------------------------------------------------------------------------
+
+    def chain(self, endpoint_id: str, question: Question) -> Chain:
+        """What an endpoint meets, in order."""
+        return self.world.chain(endpoint_id, question)
+
+    def packet(self, connection: Connection) -> Packet:
+        """A connection with the owners of its addresses looked up."""
+        places, packet = self.world.subjects.places, Packet()
+        packet.source = addresses.address(connection.source_address)
+        packet.destination = addresses.address(connection.destination_address)
+        packet.version = 6 if packet.destination >= addresses.V6 else 4
+        packet.protocol = connection.protocol
+        packet.source_port = connection.source_port
+        packet.destination_port = connection.destination_port
+        packet.icmp_type = connection.icmp_type
+        packet.icmp_code = connection.icmp_code
+        packet.source_owners = places.owners(packet.source)
+        packet.destination_owners = places.owners(packet.destination)
+        packet.generation = self.world.generation
+        return packet
+
+    def _of(self, endpoint_id: str, direction: Direction) -> _Lists:
+        found = self._lists.get((endpoint_id, direction))
+        if found is None:
+            enforced = self.world.chain(endpoint_id, Question(direction))
+            pending = self.world.chain(endpoint_id, Question(direction, Stage.NORMAL, is_pending=True))
+            found = self._lists[endpoint_id, direction] = _Lists(enforced, pending)
+        return found

@@ -1,0 +1,98 @@
+"""Peers that nothing names: what a policy does to them shows what it does by default.
+
+A stranger's address is no endpoint's, in no network set and in no net of a rule; its ports are none that a rule or the
+endpoint names. Where sets and nets cover everything it lies in as few as can be: of the ranges that their borders cut
+the public addresses into, the widest is taken, since a net around that means everybody, or nearly so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from typing import Final
+
+from models.verdicts import Connection, Decision, Direction, Verdict
+from monitor.policy import addresses, model
+from monitor.policy.addresses import Net
+from monitor.policy.verdict import Chain
+from monitor.policy.world import World
+
+_TCP: Final = 6
+_PUBLIC: Final = {
+    4: ("1.0.0.0/8", "11.0.0.0/8", "20.0.0.0/6", "128.0.0.0/3", "208.0.0.0/4"),
+    6: ("2000::/3",),
+}
+"""Parts of the unicast space without private and special blocks."""
+
+_SOME_ADDRESS: Final = addresses.address("192.0.2.1")  # for documentation, so nobody's
+_ENOUGH: Final = 256
+_MOST_OPEN_FIRST: Final = (Decision.ALLOW, Decision.UNKNOWN, Decision.DENY)
+
+
+class Strangers:
+    """Strangers to one world; what they must avoid is gathered once for each of its generations."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._generation = -1
+        self._gaps: dict[int, list[Net]] = {}
+
+    def connections(self, endpoint: model.Endpoint, chain: Chain, direction: Direction) -> Iterator[Connection]:
+        """One for each address of the endpoint. A host endpoint may have none: then any will do."""
+        is_egress = direction is Direction.EGRESS
+        reads = chain.reads
+        source_port = _middle_port(reads.source_ports, endpoint.named_ports)
+        destination_port = _middle_port(reads.destination_ports, endpoint.named_ports)
+        for address in endpoint.addresses or (_SOME_ADDRESS,):
+            far = self._address(reads.destination_nets if is_egress else reads.source_nets, addresses.version(address))
+            ends = (address, far) if is_egress else (far, address)
+            yield Connection(
+                source_address=addresses.text(ends[0]),
+                destination_address=addresses.text(ends[1]),
+                protocol=_TCP,
+                source_port=source_port,
+                destination_port=destination_port,
+            )
+
+    def _address(self, borders: Iterable[int], version: int) -> int:
+        if self._generation != self._world.generation:
+            self._generation = self._world.generation
+            self._gaps = {each: self._widest(each) for each in _PUBLIC}
+        cut = sorted(borders)
+        return _middle(max((part for gap in self._gaps[version] for part in _cut(gap, cut)), key=_width))
+
+    def _widest(self, version: int) -> list[Net]:
+        """The widest ranges between the borders of all sets and endpoints."""
+        subjects = self._world.subjects
+        borders = {
+            border for each in subjects.sets.values() for first, last in each.nets for border in (first, last + 1)
+        }
+        borders |= {border for each in subjects.endpoints.values() for at in each.addresses for border in (at, at + 1)}
+        cut = sorted(borders)
+        gaps = [part for block in _PUBLIC[version] for part in _cut(addresses.net(block), cut)]
+        return sorted(gaps, key=_width, reverse=True)[:_ENOUGH]
+
+
+def most_open(verdicts: Iterable[Verdict]) -> Verdict:
+    """Default-deny holds only where it holds for every address."""
+    return min(verdicts, key=lambda verdict: _MOST_OPEN_FIRST.index(verdict.decision))
+
+
+def _cut(whole: Net, borders: list[int]) -> Iterator[Net]:
+    first, last = whole
+    inside = [border for border in borders if first < border <= last]
+    for start, stop in pairwise((first, *inside, last + 1)):
+        yield start, stop - 1
+
+
+def _width(found: Net) -> int:
+    return found[1] - found[0]
+
+
+def _middle(found: Net) -> int:
+    return (found[0] + found[1]) // 2
+
+
+def _middle_port(borders: list[int], named: Iterable[tuple[str, int, int]]) -> int:
+    ports = {border for _, _, port in named for border in (port, port + 1)}
+    return _middle(max(_cut((1, 65_535), sorted(ports.union(borders))), key=_width))

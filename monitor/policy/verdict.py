@@ -1,0 +1,248 @@
+"""The walk of one packet through one endpoint's tiers, in one direction (policy_semantics.md section 8).
+
+The trace is what the walk met; the decision is read off its end. Where a rule's answer depends on something that is not
+known, both ways are taken (20.1): if all end alike the decision is certain, else it is UNKNOWN, with what is missing.
+Law 1: tiers without a selecting policy add nothing. Law 2: only enforced policies make a tier deny at its end.
+Law 3: Pass off the last tier leads to the profiles, and no profile that decides means deny.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from enum import StrEnum
+from typing import Final
+
+from models.verdicts import Decision, Hit, LogHit, Verdict
+from monitor.policy import model
+from monitor.policy.matching import CompiledRule, Packet, Reads
+
+END_OF_TIER: Final = -1
+_MANY_VERDICTS: Final = 32_768
+
+
+class Stage(StrEnum):
+    """The four policy lists of a host endpoint (13.4); a pod has the normal one only."""
+
+    NORMAL = "normal"
+    FORWARD = "forward"
+    PRE_DNAT = "prednat"
+    UNTRACKED = "untracked"
+
+
+class Outcome(StrEnum):
+    """How a walk can end. NEXT: nothing decided, and what comes after this list is asked."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+    NEXT = "next"
+
+
+class Step:
+    """A rule in its place: the rule, and what the trace says when it is met."""
+
+    __slots__ = ("action", "hit", "log", "match")
+
+    def __init__(self, compiled: CompiledRule, hit: Hit) -> None:
+        self.action = hit.action
+        self.match = compiled.match
+        self.hit = hit
+        self.log = LogHit(tier=hit.tier, kind=hit.kind, namespace=hit.namespace, name=hit.name, rule=hit.rule)
+
+
+class CompiledPolicy:
+    """A policy or profile ready to walk: its steps by direction."""
+
+    __slots__ = ("egress", "egress_rules", "ingress", "ingress_rules", "policy")
+
+    def __init__(self, policy: model.Policy, ingress: Sequence[CompiledRule], egress: Sequence[CompiledRule]) -> None:
+        self.policy = policy
+        self.ingress_rules = tuple(ingress)
+        self.egress_rules = tuple(egress)
+        self.ingress = tuple(Step(rule, _hit(policy, rule.rule.action, at)) for at, rule in enumerate(ingress))
+        self.egress = tuple(Step(rule, _hit(policy, rule.rule.action, at)) for at, rule in enumerate(egress))
+
+    def rules(self) -> Iterator[CompiledRule]:
+        yield from self.ingress_rules
+        yield from self.egress_rules
+
+
+def _hit(policy: model.Policy, action: str, rule: int) -> Hit:
+    return Hit(
+        tier=policy.tier,
+        kind=policy.kind.value,
+        namespace=policy.namespace,
+        name=policy.name,
+        action=action,
+        rule=rule,
+        is_staged=policy.is_staged,
+    )
+
+
+class TierSteps:
+    """A tier as one endpoint meets it: the policies that select it in this direction, and what happens at its end."""
+
+    __slots__ = ("end", "is_pass", "policies", "steps", "tier")
+
+    def __init__(
+        self, tier: model.Tier, policies: Sequence[CompiledPolicy], *, is_egress: bool, is_silent: bool
+    ) -> None:
+        self.tier = tier
+        self.policies = tuple(each.policy for each in policies)
+        self.steps = tuple(step for each in policies for step in (each.egress if is_egress else each.ingress))
+        self.is_pass = tier.is_pass or is_silent
+        action = model.PASS if self.is_pass else model.DENY
+        # 8.5: attributed to the first policy that took part. Untracked and preDNAT lists end without a word.
+        self.end = None if is_silent else _hit(self.policies[0], action, END_OF_TIER)
+
+
+class ProfileSteps:
+    """A profile as one endpoint meets it."""
+
+    __slots__ = ("rules", "steps")
+
+    def __init__(self, name: str, rules: Sequence[CompiledRule]) -> None:
+        self.rules = tuple(rules)
+        self.steps = tuple(
+            Step(
+                rule,
+                Hit(tier=model.PROFILE_TIER, kind=model.PROFILE_KIND, name=name, action=rule.rule.action, rule=at),
+            )
+            for at, rule in enumerate(rules)
+        )
+
+
+class Chain:
+    """Everything that one kind of endpoint meets in one direction at one stage, in order. Shared by those alike."""
+
+    __slots__ = ("_known", "end", "is_pass_deny", "profiles", "reads", "tiers")
+
+    def __init__(
+        self,
+        tiers: Sequence[TierSteps],
+        profiles: Sequence[ProfileSteps],
+        end: Outcome,
+        reads: Reads,
+        *,
+        is_pass_deny: bool,
+    ) -> None:
+        self.tiers = tuple(tiers)
+        self.profiles = tuple(profiles)
+        self.end = end
+        self.reads = reads
+        self.is_pass_deny = is_pass_deny  # Pass in a profile: deny on eBPF, the next profile elsewhere (8.6)
+        self._known: dict[tuple[object, ...], Walked] = {}
+
+    def walked(self, packet: Packet) -> Walked:
+        """Remembered for packets that the rules of this chain cannot tell apart."""
+        key = self.reads.key(packet)
+        found = self._known.get(key)
+        if found is None:
+            if len(self._known) > _MANY_VERDICTS:
+                self._known.clear()
+            found = self._known[key] = Walked(self, packet)
+        return found
+
+    def verdict(self, packet: Packet) -> Verdict:
+        return self.walked(packet).verdict
+
+    def forget(self) -> None:
+        """What rules look up beside the packet has changed."""
+        self._known.clear()
+
+
+class Walked:
+    """One walk. The main way takes rules of which nothing certain can be said for rules that do not match."""
+
+    __slots__ = ("_is_over", "_packet", "_sure", "logs", "outcomes", "reasons", "trace", "verdict")
+
+    def __init__(self, chain: Chain, packet: Packet) -> None:
+        self._packet = packet
+        self._is_over = False  # the main way has ended; what follows is reached by the other ways only
+        self._sure: tuple[int, int] | None = None  # length of trace and logs that hold on every way
+        self.outcomes: set[Outcome] = set()
+        self.trace: list[Hit] = []
+        self.logs: list[LogHit] = []
+        self.reasons: list[str] = []
+        self._through(chain)
+        self.verdict = self._verdict()
+
+    def _through(self, chain: Chain) -> None:
+        for tier in chain.tiers:
+            if not self._goes_on_after(tier):
+                return
+        for profile in chain.profiles:
+            if not self._goes_on_after_profile(profile, is_pass_deny=chain.is_pass_deny):
+                return
+        self._end(chain.end)
+
+    def _goes_on_after(self, tier: TierSteps) -> bool:
+        met, may_have_passed = self._first_met(tier.steps)
+        if met is None:
+            met = tier.end
+            if met is None:
+                return True
+        self._take(met)
+        if met.action == model.PASS:
+            return True
+        self._end(Outcome(met.action))
+        return may_have_passed
+
+    def _goes_on_after_profile(self, profile: ProfileSteps, *, is_pass_deny: bool) -> bool:
+        met, may_have_passed = self._first_met(profile.steps)
+        if may_have_passed and is_pass_deny:
+            self.outcomes.add(Outcome.DENY)
+        if met is None:
+            return True
+        if met.action == model.PASS:
+            if is_pass_deny:
+                self._end(Outcome.DENY)
+            return not is_pass_deny
+        self._take(met)
+        self._end(Outcome(met.action))
+        return may_have_passed and not is_pass_deny
+
+    def _first_met(self, steps: Iterable[Step]) -> tuple[Hit | None, bool]:
+        """The first rule that surely matches and is no Log, and whether a Pass before it may have matched."""
+        packet, may_have_passed = self._packet, False
+        for step in steps:
+            found = step.match(packet)
+            if found is False:
+                continue
+            if step.action == model.LOG:
+                if found is True and not self._is_over:
+                    self.logs.append(step.log)
+            elif found is True:
+                return step.hit, may_have_passed
+            else:
+                self._depends_on(str(found), step.action)
+                may_have_passed = may_have_passed or step.action == model.PASS
+        return None, may_have_passed
+
+    def _depends_on(self, reason: str, action: str) -> None:
+        if self._sure is None:
+            self._sure = (len(self.trace), len(self.logs))
+        if reason not in self.reasons:
+            self.reasons.append(reason)
+        if action != model.PASS:
+            self.outcomes.add(Outcome(action))
+
+    def _take(self, hit: Hit) -> None:
+        if not self._is_over:
+            self.trace.append(hit)
+
+    def _end(self, outcome: Outcome) -> None:
+        self.outcomes.add(outcome)
+        self._is_over = True
+
+    def _verdict(self) -> Verdict:
+        """NEXT counts as allow: nothing here stands in the way."""
+        decisions = {Decision.DENY if each is Outcome.DENY else Decision.ALLOW for each in self.outcomes}
+        trace, logs = self._sure or (len(self.trace), len(self.logs))
+        if len(decisions) == 1:
+            return Verdict(decision=decisions.pop(), trace=tuple(self.trace), logs=tuple(self.logs[:logs]))
+        return Verdict(
+            decision=Decision.UNKNOWN,
+            trace=tuple(self.trace[:trace]),
+            logs=tuple(self.logs[:logs]),
+            unknown_because=tuple(self.reasons),
+        )
