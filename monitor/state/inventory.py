@@ -1,0 +1,117 @@
+"""What a cluster holds at one moment: its facts, the engine and the placement that follow from them.
+
+Law: facts are taken in at once, what follows from them when it is asked for; so a start from a long log costs one
+build, and only the last of several changes of a key is looked at. Whoever asks gets what a build from the last facts
+would give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import field
+
+from models.facts import API_KINDS, Fact, FactKey, Kind
+from models.wire import Unreadable
+from monitor.policy.engine import Engine
+from monitor.state.placement import Placement, Touched
+
+_DECLARED = frozenset({Kind.DECLARATION, Kind.DECLARED_DOMAIN})
+HELD = API_KINDS | _DECLARED
+"""Kinds that verdicts or placement depend on."""
+
+_POLICED = API_KINDS - {Kind.REPLICA_SET, Kind.JOB}
+
+
+class Changes(Touched):
+    """What came of the facts taken in. `is_everything`: any result may be another; else the sets name what may."""
+
+    keys: set[FactKey] = field(default_factory=set)
+    is_everything: bool = False
+
+
+class Inventory:
+    def __init__(self, cluster: str) -> None:
+        self.cluster = cluster
+        self.facts: dict[FactKey, Fact] = {}
+        self.unread: dict[FactKey, str] = {}  # key -> why its fact cannot be read
+        self._before: dict[FactKey, Fact | None] = {}  # changed keys, and what they held when last looked at
+        self._engine: Engine | None = None
+        self._placement = Placement(cluster)
+        self._changes = Changes()
+
+    def take(self, key: FactKey, value: Fact | Unreadable | None) -> bool:
+        """Take in one fact. Whether it is another than before: the same fact again changes nothing."""
+        old, new = self.facts.get(key), None if isinstance(value, Unreadable) else value
+        was_unread = self.unread.pop(key, None)
+        if isinstance(value, Unreadable):
+            self.unread[key] = value.reason
+        if old == new and was_unread == self.unread.get(key):
+            return False
+        self._before.setdefault(key, old)
+        if new is None:
+            self.facts.pop(key, None)
+        else:
+            self.facts[key] = new
+        return True
+
+    @property
+    def engine(self) -> Engine:
+        self._settle()
+        assert self._engine is not None
+        return self._engine
+
+    @property
+    def placement(self) -> Placement:
+        self._settle()
+        return self._placement
+
+    def changes(self) -> Changes:
+        """What came of everything taken in since the last call."""
+        self._settle()
+        found, self._changes = self._changes, Changes()
+        return found
+
+    def _settle(self) -> None:
+        if not self._before and self._engine is not None:
+            return
+        before, self._before = self._before, {}
+        self._place(before)
+        self._police(before)
+
+    def _place(self, before: Mapping[FactKey, Fact | None]) -> None:
+        touched = self._placement.place(before, self.facts, self.unread)
+        self._changes.keys |= before.keys()
+        self._changes.domains |= touched.domains
+        self._changes.subjects |= touched.subjects
+        self._changes.is_everything |= any(key.kind in _DECLARED for key in before)
+
+    def _police(self, before: Mapping[FactKey, Fact | None]) -> None:
+        if self._engine is None:
+            self._engine = Engine.build(self.facts)
+            self._changes.is_everything = True
+            return
+        changed = {key: self.facts.get(key) for key in before if key.kind in _POLICED}
+        if not changed:
+            return
+        affected = self._engine.apply(changed)
+        if affected.endpoints is None:
+            self._changes.is_everything = True
+            return
+        for endpoint in affected.endpoints:
+            place = self._placement.places.get(self.key_of(endpoint))
+            if place is not None:
+                self._changes.subjects.add(place.subject)
+                self._changes.domains |= place.domains
+
+    def key_of(self, endpoint: str) -> FactKey:
+        """The pod or host endpoint behind an endpoint's id."""
+        kind, _, name = endpoint.partition(":")
+        if kind == "host":
+            return FactKey(self.cluster, Kind.HOST_ENDPOINT, "", name)
+        namespace, _, name = name.partition("/")
+        return FactKey(self.cluster, Kind.POD, namespace, name)
+
+    def endpoint_of(self, key: FactKey) -> str:
+        """The engine's id of a pod or host endpoint."""
+        return f"host:{key.name}" if key.kind is Kind.HOST_ENDPOINT else f"pod:{key.namespace}/{key.name}"

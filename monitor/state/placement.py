@@ -1,0 +1,278 @@
+"""Who belongs where: every pod and host endpoint, its subject and the domains that hold it.
+
+Law: placing is a function of the facts; `place` does again only what a change can have moved, and names every domain
+and subject that it touched. Pods that are no endpoints (on the host's network, without an address) are members too;
+finished ones are not.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping
+from typing import TypeVar
+
+from msgspec import Struct, field, structs
+
+from models.compliance import Member
+from models.facts import (
+    Controller,
+    Declaration,
+    DeclaredDomain,
+    Fact,
+    FactKey,
+    HostEndpoint,
+    Kind,
+    Namespace,
+    Pod,
+    ServiceAccount,
+)
+from monitor.policy import convert_endpoints
+from monitor.policy.selectors import Labels
+from monitor.state import domains, subjects
+from monitor.state.domains import Definition
+
+PLACED = frozenset({Kind.POD, Kind.HOST_ENDPOINT})
+DEFINING = frozenset({Kind.NAMESPACE, Kind.DECLARATION, Kind.DECLARED_DOMAIN})
+
+_STAND_IN = ("192.0.2.1",)  # a pod without an address has labels all the same
+
+Facts = Mapping[FactKey, Fact]
+Name = TypeVar("Name", bound=Hashable)
+Item = TypeVar("Item")
+
+
+class Place(Struct, frozen=True):
+    """Of one pod or host endpoint."""
+
+    subject: str
+    domains: frozenset[str]
+
+
+class Touched(Struct):
+    """What a change concerns."""
+
+    domains: set[str] = field(default_factory=set)
+    subjects: set[str] = field(default_factory=set)
+
+
+class Placement:
+    """`facts` given to its methods are those after the change."""
+
+    def __init__(self, cluster: str) -> None:
+        self._cluster = cluster
+        self.definitions: dict[str, Definition] = {}
+        self.places: dict[FactKey, Place] = {}
+        self._keys_of: defaultdict[str, set[FactKey]] = defaultdict(set)  # by subject
+        self._subjects_in: defaultdict[str, set[str]] = defaultdict(set)  # by domain
+        self._members: dict[str, tuple[Member, ...]] = {}
+        self._by_namespace: defaultdict[str, set[FactKey]] = defaultdict(set)  # pods, finished ones too
+        self._by_owner: defaultdict[tuple[str, str, str], set[FactKey]] = defaultdict(set)
+        self._declared: tuple[Definition, ...] = ()
+        self._tenant_label = ""
+        self._named: set[str] = set()  # namespaces known from pods, or by name only
+        self._namespaces: dict[str, Namespace] = {}
+        self._own: dict[str, DeclaredDomain] = {}
+
+    def place(self, before: Mapping[FactKey, Fact | None], facts: Facts, unread: Iterable[FactKey]) -> Touched:
+        """Take in changes. `before`: the changed keys and what they held; `unread`: keys whose fact is not readable."""
+        touched = Touched()
+        again = self._index(before, facts)
+        again |= self._define(before, facts, unread, touched)
+        for key in again:
+            self._place_again(key, facts, touched)
+        for domain in touched.domains:
+            self._members.pop(domain, None)
+        return touched
+
+    def members(self, domain: str) -> tuple[Member, ...]:
+        """Sorted by subject; the same object as long as nothing changed."""
+        known = self._members.get(domain)
+        if known is None:
+            known = tuple(
+                Member(subject=subject, pods=self.pods(subject, domain))
+                for subject in sorted(self._subjects_in.get(domain, ()))
+            )
+            self._members[domain] = known
+        return known
+
+    def keys(self, subject: str) -> list[FactKey]:
+        """The pods or the host endpoint that a subject stands for."""
+        return sorted(self._keys_of.get(subject, ()))
+
+    def pods(self, subject: str, domain: str) -> tuple[str, ...]:
+        """`namespace/name` of those of its pods that the domain holds."""
+        return tuple(
+            f"{key.namespace}/{key.name}"
+            for key in self.keys(subject)
+            if key.kind is Kind.POD and domain in self.places[key].domains
+        )
+
+    def domains_of(self, subject: str) -> frozenset[str]:
+        """Every domain that holds one of its pods."""
+        return frozenset().union(*(self.places[key].domains for key in self._keys_of.get(subject, ())))
+
+    def owner_of(self, subject: str, namespace: str = "") -> str:
+        """The smallest domain that holds the subject; its findings belong there (controls.md section 2).
+
+        namespace: of a subject that is no workload, such as a policy.
+        """
+        holding = self.domains_of(subject)
+        if not holding:
+            at_home = domains.namespace_id(namespace)
+            return at_home if at_home in self.definitions else domains.cluster_id(self._cluster)
+        return min((self.definitions[each] for each in holding), key=lambda each: each.rank).domain.id
+
+    # What must be placed again
+
+    def _index(self, before: Mapping[FactKey, Fact | None], facts: Facts) -> set[FactKey]:
+        again: set[FactKey] = set()
+        for key, old in before.items():
+            new = facts.get(key)
+            if key.kind in PLACED:
+                again.add(key)
+                self._index_pod(key, old, new)
+        for key, old in before.items():
+            new = facts.get(key)
+            if isinstance(new, ServiceAccount) or isinstance(old, ServiceAccount):
+                again |= self._by_namespace.get(key.namespace, set())
+            elif isinstance(new, Controller) or isinstance(old, Controller):
+                again |= self._by_owner.get((key.namespace, key.kind.value, key.name), set())
+        return again
+
+    def _index_pod(self, key: FactKey, old: Fact | None, new: Fact | None) -> None:
+        if isinstance(old, Pod):
+            _drop(self._by_namespace, key.namespace, key)
+            if old.owner:
+                _drop(self._by_owner, (key.namespace, old.owner.kind, old.owner.name), key)
+        if isinstance(new, Pod):
+            self._by_namespace[key.namespace].add(key)
+            if new.owner:
+                self._by_owner[key.namespace, new.owner.kind, new.owner.name].add(key)
+
+    def _define(
+        self, before: Mapping[FactKey, Fact | None], facts: Facts, unread: Iterable[FactKey], touched: Touched
+    ) -> set[FactKey]:
+        """Which domains there are; returns the pods that this may move."""
+        for key in before:
+            self._note(key, facts.get(key))
+        names = {key.name for key in unread if key.kind is Kind.NAMESPACE} | self._by_namespace.keys()
+        if self.definitions and names == self._named and not any(key.kind in DEFINING for key in before):
+            return set()
+        self._named = names
+        labels: dict[str, Mapping[str, str]] = {name: {} for name in names}
+        labels.update((name, fact.labels) for name, fact in self._namespaces.items())
+        declaration = facts.get(FactKey(self._cluster, Kind.DECLARATION, "", "domains.yaml"))
+        declaration = declaration if isinstance(declaration, Declaration) else None
+        definitions = domains.found(self._cluster, labels, domains.tenants(declaration, labels))
+        own = [domains.declared(fact) for fact in self._own.values()]
+        definitions.update((each.domain.id, each) for each in own)
+        return self._redefined(definitions, declaration, before, touched)
+
+    def _note(self, key: FactKey, new: Fact | None) -> None:
+        """Keep at hand what defines domains."""
+        if key.kind is Kind.NAMESPACE:
+            _keep(self._namespaces, key.name, new if isinstance(new, Namespace) else None)
+        elif key.kind is Kind.DECLARED_DOMAIN:
+            _keep(self._own, key.name, new if isinstance(new, DeclaredDomain) else None)
+
+    def _redefined(
+        self,
+        definitions: dict[str, Definition],
+        declaration: Declaration | None,
+        before: Mapping[FactKey, Fact | None],
+        touched: Touched,
+    ) -> set[FactKey]:
+        old, self.definitions = self.definitions, definitions
+        changed = {name for name in old.keys() | definitions.keys() if old.get(name) != definitions.get(name)}
+        touched.domains |= changed
+        declared = tuple(each for each in sorted(definitions.values(), key=lambda each: each.rank) if each.is_declared)
+        tenant_label = declaration.tenant_label if declaration else ""
+        if (declared, tenant_label) != (self._declared, self._tenant_label):
+            self._declared, self._tenant_label = declared, tenant_label
+            return set(self.places)
+        moved = {key.name for key in before if key.kind is Kind.NAMESPACE}
+        moved |= {definitions.get(name, old.get(name)).domain.name for name in changed}  # type: ignore[union-attr]
+        return set().union(*(self._by_namespace.get(name, set()) for name in moved))
+
+    # Placing
+
+    def _place_again(self, key: FactKey, facts: Facts, touched: Touched) -> None:
+        old, new = self.places.pop(key, None), self._placed(key, facts)
+        if old is not None:
+            _drop(self._keys_of, old.subject, key)
+        if new is not None:
+            self.places[key] = new
+            self._keys_of[new.subject].add(key)
+        for place in (old, new):
+            if place is not None:
+                touched.subjects.add(place.subject)
+                touched.domains |= place.domains
+                self._hold(place)
+
+    def _hold(self, place: Place) -> None:
+        """Bring the domains' lists up to date with where the subject's pods are now."""
+        holding = self.domains_of(place.subject)
+        for domain in place.domains:
+            if domain in holding:
+                self._subjects_in[domain].add(place.subject)
+            else:
+                _drop(self._subjects_in, domain, place.subject)
+
+    def _placed(self, key: FactKey, facts: Facts) -> Place | None:
+        fact = facts.get(key)
+        if isinstance(fact, Pod) and not fact.is_finished:
+            namespace = facts.get(FactKey(self._cluster, Kind.NAMESPACE, "", fact.namespace))
+            labels = namespace.labels if isinstance(namespace, Namespace) else {}
+            candidates = {
+                domains.cluster_id(self._cluster),
+                domains.namespace_id(fact.namespace),
+                domains.tenant_id(labels.get(self._tenant_label, "")),
+            }
+            return Place(
+                subjects.of_pod(fact, facts, self._cluster),
+                self._domains(candidates, fact, facts),
+            )
+        if isinstance(fact, HostEndpoint):
+            return Place(subjects.of_host(fact), self._domains({domains.cluster_id(self._cluster)}, fact, facts))
+        return None
+
+    def _domains(self, candidates: set[str], fact: Pod | HostEndpoint, facts: Facts) -> frozenset[str]:
+        holding = {name for name in candidates if name in self.definitions and not self.definitions[name].is_declared}
+        if self._declared:
+            labels = self._labels(fact, facts)
+            holding |= {
+                each.domain.id for each in self._declared if each.selector is not None and each.selector.matches(labels)
+            }
+        return frozenset(holding)
+
+    def _labels(self, fact: Pod | HostEndpoint, facts: Facts) -> Labels:
+        """What a policy's selector would see, also of pods that are no endpoints (yet)."""
+
+        def inherited(profile: str) -> Mapping[str, str]:
+            kind, _, name = profile.partition(".")
+            if kind == "kns":
+                found = facts.get(FactKey(self._cluster, Kind.NAMESPACE, "", name))
+                return convert_endpoints.namespace_labels(found) if isinstance(found, Namespace) else {}
+            namespace, _, account = name.partition(".")
+            found = facts.get(FactKey(self._cluster, Kind.SERVICE_ACCOUNT, namespace, account))
+            return convert_endpoints.account_labels(found) if isinstance(found, ServiceAccount) else {}
+
+        if isinstance(fact, HostEndpoint):
+            return convert_endpoints.host(fact, inherited).labels
+        endpoint = convert_endpoints.pod(structs.replace(fact, host_network=False, addresses=_STAND_IN), inherited)
+        return endpoint.labels if endpoint else {}
+
+
+def _drop(index: dict[Name, set[Item]], name: Name, item: Item) -> None:
+    found = index.get(name)
+    if found is not None:
+        found.discard(item)
+        if not found:
+            del index[name]
+
+
+def _keep(index: dict[Name, Item], name: Name, value: Item | None) -> None:
+    if value is None:
+        index.pop(name, None)
+    else:
+        index[name] = value
