@@ -1,12 +1,17 @@
 """What the API server and Calico's admission fill in, for objects that were never sent to them.
 
 Law: only absent fields are set; an object of the wrong shape comes back as it was, `normalise` says what is wrong.
-Source: policy_semantics.md 2.4, 4.4, 7.1, 9.5; api/pkg/defaults/networkpolicy.go; Kubernetes' API defaults.
+Doors differ in policy types (policy_semantics.md 4.4): Calico's Go client looks at which rules there are and leaves
+StagedKubernetesNetworkPolicy alone; the admission policy of native CRDs looks at which keys there are.
+Source: policy_semantics.md 2.4, 4.4, 7.1, 9.5; api/pkg/defaults/networkpolicy.go,
+api/admission/networkpolicy.mutatingadmissionpolicy.yaml; Kubernetes' API defaults.
 """
 
 from __future__ import annotations
 
 from typing import Any
+
+from monitor.cluster.refusals import Door
 
 Json = dict[str, Any]
 
@@ -34,8 +39,11 @@ BUILT_IN_TIERS = {"kube-admin": (1_000, "Pass"), "kube-baseline": (10_000_000, "
 LAST_ORDER = 1_000_000
 
 
-def with_defaults(obj: Json) -> Json:
-    """A copy with its defaults. Namespaced objects without a namespace land in `default`."""
+def with_defaults(obj: Json, *, door: Door = Door.VALIDATORS) -> Json:
+    """A copy with its defaults. Namespaced objects without a namespace land in `default`.
+
+    door: which of the two ways policy types are defaulted in; STORE has nothing left to default there.
+    """
     kind = obj.get("kind")
     metadata = obj.get("metadata")
     if not isinstance(kind, str) or not isinstance(metadata, dict):
@@ -45,12 +53,12 @@ def with_defaults(obj: Json) -> Json:
     if kind == "Namespace":
         return _named_namespace(obj)
     spec = obj.get("spec", {})
-    return obj if not isinstance(spec, dict) else _with_spec(obj, kind, spec)
+    return obj if not isinstance(spec, dict) else _with_spec(obj, kind, spec, door)
 
 
-def _with_spec(obj: Json, kind: str, spec: Json) -> Json:
+def _with_spec(obj: Json, kind: str, spec: Json, door: Door) -> Json:
     if str(obj.get("apiVersion", "")).startswith(CALICO_GROUPS):
-        return _calico(obj, kind, spec)
+        return _calico(obj, kind, spec, door)
     if kind == "NetworkPolicy":
         return {**obj, "spec": _with_policy_types(spec)}
     if kind == "Pod":
@@ -59,25 +67,36 @@ def _with_spec(obj: Json, kind: str, spec: Json) -> Json:
     return obj
 
 
-def _calico(obj: Json, kind: str, spec: Json) -> Json:
-    if kind in TIERED:
-        return {**obj, "spec": _tiered(spec, is_staged=kind.startswith("Staged"))}
-    if kind == "StagedKubernetesNetworkPolicy":
+def _calico(obj: Json, kind: str, spec: Json, door: Door) -> Json:
+    if kind.startswith("Staged"):
         spec = {**spec, "stagedAction": spec.get("stagedAction") or "Set"}
-        return {**obj, "spec": spec if spec["stagedAction"] == "Delete" else _with_policy_types(spec)}
+    if kind in TIERED:
+        return {**obj, "spec": _typed({**spec, "tier": spec.get("tier") or "default"}, door)}
+    if kind == "StagedKubernetesNetworkPolicy":
+        return {**obj, "spec": _kubernetes_typed(spec) if door is Door.CRD else spec}
     if kind == "Tier":
         return {**obj, "spec": _tier(obj["metadata"].get("name"), spec)}
     return obj
 
 
-def _tiered(spec: Json, *, is_staged: bool) -> Json:
-    """4.4: a staged Delete gets no types."""
-    spec = {**spec, "tier": spec.get("tier") or "default"}
-    if is_staged:
-        spec["stagedAction"] = spec.get("stagedAction") or "Set"
-    if not spec.get("types") and spec.get("stagedAction") != "Delete":
-        spec["types"] = _directions(spec)
-    return spec
+def _typed(spec: Json, door: Door) -> Json:
+    """4.4. The Go client takes the types off a staged Delete again."""
+    if door is Door.STORE or (door is Door.VALIDATORS and spec.get("stagedAction") == "Delete"):
+        return spec
+    if door is Door.CRD:
+        return spec if spec.get("types") is not None else {**spec, "types": _directions(_present(spec))}
+    return spec if spec.get("types") else {**spec, "types": _directions(spec)}
+
+
+def _kubernetes_typed(spec: Json) -> Json:
+    if spec.get("policyTypes") is not None:
+        return spec
+    return {**spec, "policyTypes": _with_policy_types(_present(spec))["policyTypes"]}
+
+
+def _present(spec: Json) -> Json:
+    """With a rule list that is there, even empty, counted as rules."""
+    return {**spec, **{name: [name] for name in ("ingress", "egress") if spec.get(name) is not None}}
 
 
 def _directions(spec: Json) -> list[str]:

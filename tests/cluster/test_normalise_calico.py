@@ -468,15 +468,31 @@ def test_types_are_defaulted_from_the_rules_for_files_only(spec, types):
     assert normalise(policy(**spec)).types == tuple(spec.get("types", ()))
 
 
+@pytest.mark.parametrize(
+    ("spec", "types"),
+    [
+        ({"ingress": [], "egress": []}, ("Ingress", "Egress")),
+        ({"egress": []}, ("Egress",)),
+        ({"ingress": [rule()], "egress": None}, ("Ingress",)),
+        ({"types": [], "egress": [rule()]}, ()),
+        ({}, ("Ingress",)),
+    ],
+    ids=str,
+)
+def test_the_admission_policy_of_native_crds_looks_at_the_keys_that_are_there(spec, types):
+    assert normalise(with_defaults(policy(**spec), door=Door.CRD)).types == types
+
+
 def test_defaults_of_staged_policies_and_tiers():
     learned = normalise(with_defaults(policy("StagedNetworkPolicy")))
     deleted = normalise(with_defaults(policy("StagedNetworkPolicy", stagedAction="Delete")), door=Door.VALIDATORS)
-    staged = normalise(with_defaults(policy("StagedKubernetesNetworkPolicy", egress=[{}])))
+    staged = normalise(with_defaults(policy("StagedKubernetesNetworkPolicy", egress=[{}]), door=Door.CRD))
+    by_client = normalise(with_defaults(policy("StagedKubernetesNetworkPolicy", egress=[{}])))
     tier = normalise(with_defaults(calico("Tier")))
     built_in = normalise(with_defaults(calico("Tier", name="kube-baseline")))
 
     assert (learned.staged_action, learned.tier, learned.types) == ("Set", "default", ("Ingress",))
     assert (deleted.staged_action, deleted.types) == ("Delete", ())
-    assert staged.policy_types == ("Ingress", "Egress")
+    assert (staged.policy_types, by_client.policy_types) == (("Ingress", "Egress"), ("Ingress",))
     assert (tier.order, tier.default_action) == (1_000_000, "Deny")
     assert (built_in.order, built_in.default_action) == (10_000_000, "Pass")
