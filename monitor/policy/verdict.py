@@ -46,7 +46,9 @@ class Step:
         self.action = hit.action
         self.match = compiled.match
         self.hit = hit
-        self.log = LogHit(tier=hit.tier, kind=hit.kind, namespace=hit.namespace, name=hit.name, rule=hit.rule)
+        self.log: LogHit | None = None  # Log rules of staged policies are not programmed (11.5)
+        if hit.action == model.LOG and not hit.is_staged:
+            self.log = LogHit(tier=hit.tier, kind=hit.kind, namespace=hit.namespace, name=hit.name, rule=hit.rule)
 
 
 class CompiledPolicy:
@@ -209,7 +211,7 @@ class Walked:
             if found is False:
                 continue
             if step.action == model.LOG:
-                if found is True and not self._is_over:
+                if found is True and step.log is not None and not self._is_over:
                     self.logs.append(step.log)
             elif found is True:
                 return step.hit, may_have_passed
