@@ -1,0 +1,40 @@
+"""The controls that are evaluated, in the order in which they are shown. A control is its file and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from msgspec import Struct
+
+from models.compliance import Control, SubjectResult
+from monitor.compliance.controls import (
+    default_deny_egress,
+    default_deny_ingress,
+    evidence_complete,
+    flow_escaped,
+    unprotected_endpoint,
+)
+from monitor.compliance.snapshot import Snapshot
+from monitor.state.domains import Definition
+
+
+class Entry(Struct, frozen=True):
+    """A control, the subjects that a domain holds for it, and its check of one subject."""
+
+    control: Control
+    subjects: Callable[[Snapshot, Definition], Iterable[str]]
+    check: Callable[[Snapshot, str], SubjectResult]
+
+
+CATALOGUE: tuple[Entry, ...] = tuple(
+    Entry(module.CONTROL, module.subjects, module.check)
+    for module in (
+        default_deny_ingress,
+        default_deny_egress,
+        unprotected_endpoint,
+        flow_escaped,
+        evidence_complete,
+    )
+)
+
+CONTROLS: tuple[Control, ...] = tuple(entry.control for entry in CATALOGUE)

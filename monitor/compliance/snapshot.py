@@ -1,0 +1,76 @@
+"""What a check may look at: the state at one moment, asked in the words of the catalogue."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cached_property
+
+from models.compliance import Vouched
+from models.facts import FactKey, FlowClass, HostEndpoint, ObservedPath, Pod
+from monitor.policy.engine import Engine
+from monitor.state import State, subjects
+from monitor.state.domains import Definition
+
+
+class Snapshot:
+    """`at` is log time."""
+
+    def __init__(self, state: State, at: datetime) -> None:
+        self.state = state
+        self.at = at
+
+    @property
+    def engine(self) -> Engine:
+        return self.state.engine
+
+    @cached_property
+    def inputs(self) -> Mapping[str, Vouched]:
+        return self.state.inputs(self.at)
+
+    @cached_property
+    def system_namespaces(self) -> Mapping[str, str]:
+        """Left out of default-deny demands, each with the reason its owner gave."""
+        return {each.name: each.reason for each in self.state.declaration.system_namespaces}
+
+    @cached_property
+    def escaped(self) -> Mapping[str, tuple[ObservedPath, ...]]:
+        """Escaped paths by the workload that they are laid to: the one that was reached, else the one that reached."""
+        found: defaultdict[str, list[ObservedPath]] = defaultdict(list)
+        for key in sorted(self.state.observed):
+            path = self.state.observed[key]
+            if path.flow_class is FlowClass.ESCAPED:
+                found[path.destination if "/" in path.destination else path.source].append(path)
+        return {subject: tuple(paths) for subject, paths in found.items()}
+
+    def workloads(self, definition: Definition) -> tuple[str, ...]:
+        """Subjects that the domain holds."""
+        return tuple(member.subject for member in self.state.placement.members(definition.domain.id))
+
+    def home_of(self, subject: str) -> str:
+        """The namespace of a subject that is no workload (`Kind/namespace/name`); empty for what has none."""
+        return "" if self.state.placement.keys(subject) else subject.split("/")[1] if subject.count("/") == 2 else ""
+
+    def pods(self, subject: str) -> list[tuple[FactKey, Pod]]:
+        found = ((key, self.state.facts.get(key)) for key in self.state.placement.keys(subject))
+        return [(key, fact) for key, fact in found if isinstance(fact, Pod)]
+
+    def endpoints(self, subject: str) -> tuple[str, ...]:
+        """Those of the subject's pods that Calico polices, by the engine's ids."""
+        ids = (self.state.inventory.endpoint_of(key) for key, _ in self.pods(subject))
+        return tuple(each for each in ids if each in self.engine.endpoints)
+
+    def why_not_policed(self, subject: str) -> str:
+        """Why nothing can be demanded of the subject's policies; empty if something can."""
+        namespace = subjects.namespace_of(subject)
+        if namespace in self.system_namespaces:
+            return f"system namespace: {self.system_namespaces[namespace]}"
+        if any(isinstance(self.state.facts.get(key), HostEndpoint) for key in self.state.placement.keys(subject)):
+            return "a host endpoint"
+        if self.endpoints(subject):
+            return ""
+        pods = [pod for _, pod in self.pods(subject)]
+        if pods and all(pod.host_network for pod in pods):
+            return "on its node's network, where no pod policy reaches it"
+        return "none of its pods has an address yet"
