@@ -13,13 +13,15 @@ _QUIET = ("aiokafka", "faust", "mode", "kubernetes_asyncio", "aiohttp", "alembic
 def configure(form: str, level: str) -> None:
     """`form`: auto, json or text. Libraries speak from warning on: their information is about themselves."""
     as_json = form == "json" or (form == "auto" and not sys.stderr.isatty())
-    shared = [
+    shared: list[structlog.types.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
-    renderer = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=False)
+    renderer: structlog.types.Processor = (
+        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=False)
+    )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

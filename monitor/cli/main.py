@@ -12,6 +12,7 @@ import click
 import typer
 
 from models.errors import UserError
+from monitor.cli import broker, database, doctor, run, up
 from monitor.cli.context import Common
 
 app = typer.Typer(
@@ -47,6 +48,23 @@ def common(
     ] = False,
 ) -> None:
     ctx.obj = Common(config=config, debug=debug)
+
+
+for command in (
+    up.up,
+    run.watch,
+    run.collect,
+    run.work,
+    run.match,
+    doctor.doctor,
+    database.findings,
+    database.verify,
+):
+    app.command()(command)
+app.add_typer(database.describe_app, name="describe")
+app.add_typer(database.db_app, name="db")
+app.add_typer(broker.topics_app, name="topics")
+app.add_typer(broker.dead_app, name="dead")
 
 
 def main() -> None:

@@ -103,7 +103,8 @@ def watch(
 
     async def run() -> None:
         process = serving.begun(settings, "watch", version=version())
-        await process.run(lambda: feeding.watch(settings, process.stop, process))
+        observer = feeding.WatchMetrics(process.exposition, settings.cluster)
+        await process.run(lambda: feeding.watch(settings, process.stop, observer))
 
     asyncio.run(run())
 
@@ -137,6 +138,7 @@ def collect(
 
     async def run() -> None:
         process = serving.begun(settings, "collect", version=version())
-        await process.run(lambda: feeding.collect(settings, process.stop, process))
+        on_sent = feeding.collect_metrics(process.exposition)
+        await process.run(lambda: feeding.collect(settings, process.stop, on_sent=on_sent))
 
     asyncio.run(run())

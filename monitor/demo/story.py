@@ -32,10 +32,12 @@ class Step(Struct, frozen=True, kw_only=True):
     pause: float
     told: str
     act: Callable[[Stage, datetime], None]
+    is_about_files: bool = False  # the watch sees it; else the collector
 
 
 def set_stage(folder: Path) -> Stage:
     """Copy the demo cluster into a folder and begin an empty kernel log."""
+    folder.mkdir(parents=True, exist_ok=True)
     source = resources.files("monitor.demo")
     with resources.as_file(source) as origin:
         for part in ("cluster", "domains.yaml", "waivers.yaml"):
@@ -44,14 +46,19 @@ def set_stage(folder: Path) -> Stage:
                 shutil.copytree(origin / part, target, dirs_exist_ok=True)
             else:
                 shutil.copy2(origin / part, target)
-    stage = Stage(
+    stage = stage_in(folder)
+    stage.log.touch()
+    return stage
+
+
+def stage_in(folder: Path) -> Stage:
+    """Where the demo's files lie in a folder."""
+    return Stage(
         manifests=folder / "cluster",
         domains=folder / "domains.yaml",
         waivers=folder / "waivers.yaml",
         log=folder / "kern.log",
     )
-    stage.log.touch()
-    return stage
 
 
 def _packaged(name: str) -> str:
@@ -95,8 +102,8 @@ def restore_policy(stage: Stage, now: datetime) -> None:
 
 STORY: tuple[Step, ...] = (
     Step(pause=2, told="usual traffic: shop calls payments, customers call shop", act=usual_traffic),
-    Step(pause=4, told=f"somebody deletes {DELETED}", act=delete_policy),
-    Step(pause=6, told=f"{DELETED} is put back", act=restore_policy),
+    Step(pause=4, told=f"somebody deletes {DELETED}", act=delete_policy, is_about_files=True),
+    Step(pause=6, told=f"{DELETED} is put back", act=restore_policy, is_about_files=True),
     Step(pause=6, told="analytics reads the records of another tenant", act=crossing_traffic),
 )
 """What happens, in order. Every effect is seen through the broker, the engine and the database."""

@@ -1,0 +1,231 @@
+"""`segmon up`: everything in one process tree on embedded parts; a trial, or one small cluster.
+
+The parent reads the cluster and the logs itself, and tells what is found; broker, work and match are its children. If
+one of them ends, or the broker forgot something, the whole tree is started anew and relists (docs/architecture.md).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from msgspec import Struct, structs
+
+from models.errors import CannotEvaluateError, UserError
+from monitor.cli.context import Output, loaded
+
+if TYPE_CHECKING:
+    from monitor.cli.embedded import Tree
+    from monitor.cli.telling import Teller
+
+RESTARTS = 5
+ONCE_SECONDS = 120.0
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """What the command line asked for."""
+
+    cluster: str
+    demo: bool
+    once: bool
+    output: Output
+    data: Path | None
+    manifests: Path | None
+    kubeconfig: Path | None
+    context: str
+    logs: tuple[Path, ...]
+    kmsg: bool
+    domains: Path | None
+    waivers: Path | None
+    metrics_listen: str
+    page_listen: str
+
+
+def up(
+    ctx: typer.Context,
+    *,
+    demo: Annotated[bool, typer.Option("--demo", help="The demo cluster, with a story that is played.")] = False,
+    manifests: Annotated[Path | None, typer.Option(help="A folder of YAML; re-read when it changes.")] = None,
+    kubeconfig: Annotated[Path | None, typer.Option(help="A cluster, through its API server.")] = None,
+    context: Annotated[str, typer.Option(help="Context of the kubeconfig.")] = "",
+    cluster: Annotated[str | None, typer.Option(help="Name of the cluster.", show_default=False)] = None,
+    logs: Annotated[list[Path] | None, typer.Option("--logs", help="A file with kernel log lines.")] = None,
+    kmsg: Annotated[bool, typer.Option("--kmsg", help="Read this node's kernel log.")] = False,
+    domains: Annotated[Path | None, typer.Option(help="domains.yaml.")] = None,
+    waivers: Annotated[Path | None, typer.Option(help="waivers.yaml.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Where to keep the record; without it, nothing is kept.")] = None,
+    once: Annotated[bool, typer.Option("--once", help="Evaluate what is there, print it, end.")] = False,
+    output: Annotated[Output, typer.Option(help="Of --once.")] = Output.TABLE,
+    metrics_listen: Annotated[str | None, typer.Option(help="Address of /metrics.", show_default=False)] = None,
+    page_listen: Annotated[str | None, typer.Option(help="Address of the status page.", show_default=False)] = None,
+) -> None:
+    """Everything on this machine, without Kafka or PostgreSQL. Exit of --once: 1 findings, 3 could not evaluate."""
+    settings = loaded(ctx)
+    given = [
+        name for name, value in (("--demo", demo), ("--manifests", manifests), ("--kubeconfig", kubeconfig)) if value
+    ]
+    if len(given) != 1:
+        raise UserError("give one of --demo, --manifests DIR and --kubeconfig FILE")
+    web = settings.web
+    wanted = Wanted(
+        cluster=cluster or ("harbour" if demo else settings.cluster),
+        demo=demo,
+        once=once,
+        output=output,
+        data=data,
+        manifests=manifests,
+        kubeconfig=kubeconfig,
+        context=context,
+        logs=tuple(logs or ()),
+        kmsg=kmsg,
+        domains=domains,
+        waivers=waivers,
+        metrics_listen=metrics_listen or ("127.0.0.1:0" if once else web.metrics_listen),
+        page_listen=page_listen or ("127.0.0.1:0" if once else web.page_listen),
+    )
+    raise typer.Exit(asyncio.run(_run(wanted)))
+
+
+async def _run(wanted: Wanted) -> int:
+    """The tree, again and again until it is stopped; the exit code."""
+    from monitor.cli import logs  # noqa: PLC0415 - as everywhere here: `segmon --help` stays fast
+    from monitor.cli.tree import ChildEndedError  # noqa: PLC0415
+
+    logs.configure("text" if sys.stderr.isatty() else "auto", "error")
+    stop = asyncio.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    async with _home(wanted) as home:
+        if wanted.demo:
+            wanted = await asyncio.to_thread(_on_stage, wanted, home)
+        for attempt in range(RESTARTS):
+            try:
+                return await _attempt(wanted, home, stop, told=attempt == 0)
+            except ChildEndedError as ended:
+                if stop.is_set():
+                    return 0
+                typer.echo(f"restarting everything: {ended}", err=True)
+        typer.echo(f"error: the parts ended {RESTARTS} times in a row; their logs are in {home / 'log'}", err=True)
+        return 4
+
+
+@asynccontextmanager
+async def _home(wanted: Wanted) -> AsyncIterator[Path]:
+    """The folder of the record: kept with --data, and used by one `up` at a time."""
+    if wanted.data is None:
+        folder = Path(tempfile.mkdtemp(prefix="segmon-"))
+    else:
+        folder = wanted.data
+        folder.mkdir(parents=True, exist_ok=True)
+    (folder / "log").mkdir(exist_ok=True)
+    try:
+        with (folder / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise UserError(f"{folder} is in use by another segmon up") from error
+            yield folder
+    finally:
+        if wanted.data is None:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+async def _attempt(wanted: Wanted, home: Path, stop: asyncio.Event, *, told: bool) -> int:
+    """One life of the tree."""
+    from monitor.cli.embedded import Tree  # noqa: PLC0415
+    from monitor.cli.telling import Teller  # noqa: PLC0415
+
+    async with AsyncExitStack() as stack:
+        tree = await stack.enter_async_context(Tree.started(wanted, home, stop))
+        teller = Teller(tree.store, wanted.cluster, is_quiet=wanted.once)
+        if told and not wanted.once:
+            teller.greet(tree)
+        return await _lived(wanted, tree, teller, stop)
+
+
+def _on_stage(wanted: Wanted, home: Path) -> Wanted:
+    """The demo's files as if somebody had asked for them."""
+    from monitor.demo import story  # noqa: PLC0415
+
+    stage = story.set_stage(home / "demo")
+    return structs.replace(
+        wanted, manifests=stage.manifests, domains=stage.domains, waivers=stage.waivers, logs=(stage.log,)
+    )
+
+
+async def _lived(wanted: Wanted, tree: Tree, teller: Teller, stop: asyncio.Event) -> int:
+    """The tasks of one life. The first that ends decides: the story of --once, a signal, or a child that died."""
+    jobs = (*tree.jobs(), teller.run(), _stopped(stop), _played(wanted, tree, teller))
+    running: set[asyncio.Future[int | None]] = {asyncio.ensure_future(job) for job in jobs}
+    try:
+        while True:
+            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for code in [task.result() for task in done]:  # raises what a task raised
+                if code is not None:
+                    return code
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running, timeout=5.0)
+
+
+async def _stopped(stop: asyncio.Event) -> int:
+    await stop.wait()
+    return 0
+
+
+async def _played(wanted: Wanted, tree: Tree, teller: Teller) -> int | None:
+    """The demo's story; with --once also the end, and the exit code."""
+    from monitor.cli.playing import evaluated, play  # noqa: PLC0415
+    from monitor.demo import story  # noqa: PLC0415
+
+    stage = story.stage_in(tree.home / "demo")
+    if not wanted.once:
+        await tree.ready()
+        teller.show()
+        if wanted.demo:
+            await play(tree, teller, stage)
+        return None
+    try:
+        async with asyncio.timeout(ONCE_SECONDS):
+            await tree.ready()
+            if wanted.demo:
+                await play(tree, teller, stage, is_hurried=True)
+            await evaluated(tree)
+    except TimeoutError as error:
+        raise CannotEvaluateError(
+            f"not through after {ONCE_SECONDS:.0f} s\n       fix: see {tree.home / 'log'}"
+        ) from error
+    return _result(wanted, tree)
+
+
+def _result(wanted: Wanted, tree: Tree) -> int:
+    """Print what was found; the exit code of --once."""
+    from monitor.cli import posture_text  # noqa: PLC0415
+    from monitor.cli.database import finding_row  # noqa: PLC0415
+    from monitor.store import queries  # noqa: PLC0415
+
+    with tree.store.look() as look:
+        findings = queries.open_findings(look, wanted.cluster)
+        statuses = queries.open_statuses(look, wanted.cluster)
+        if wanted.output is Output.JSON:
+            whole = posture_text.as_json(look, wanted.cluster) | {"findings": [finding_row(row) for row in findings]}
+            typer.echo(json.dumps(whole, indent=2, sort_keys=True, default=str))
+        else:
+            typer.echo(posture_text.posture(look, wanted.cluster))
+            for row in findings:
+                typer.echo(f"{row.severity:9} {row.domain.partition('/')[2]} · {row.control} · {row.subject}")
+                typer.echo(f"          {row.sentence}")
+    if not any(row.outcome not in {"error", "skip"} for row in statuses):
+        return 3
+    return 1 if findings else 0
