@@ -121,7 +121,7 @@ def _controller(obj: Object, kind: Literal["ReplicaSet", "Job"]) -> facts.Contro
 
 
 def _owner(meta: Metadata) -> facts.Owner | None:
-    controlling = [ref for ref in meta.owner_references if ref.controller]
+    controlling = [ref for ref in meta.owner_references if ref.controller and ref.kind]
     return facts.Owner(kind=controlling[0].kind, name=controlling[0].name) if controlling else None
 
 

@@ -31,8 +31,8 @@ class Shape(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class OwnerReference(Shape, frozen=True, kw_only=True):
-    kind: str
-    name: str
+    kind: str = ""  # absent only in files that no API server has seen
+    name: str = ""
     controller: bool = False
 
 

@@ -23,6 +23,9 @@ from monitor.cluster.normalise import Door, normalise, with_defaults
 POD_NET = "10.247."
 OUTSIDE = ("203.0.113.77", "2001:db8:aaaa::77")
 OTHER_PROTOCOLS = (99,)
+NAMES = {"TCP": 6, "UDP": 17, "SCTP": 132}
+IPTABLES = facts.FelixConfiguration(name="default", nftables_mode="Disabled", bpf_enabled=False)
+"""Upstream negates a notICMP as iptables does; without knowing the dataplane the engine would leave it open."""
 PER_CLASS = 2
 POLICIES = ("NetworkPolicy", "GlobalNetworkPolicy")
 OWN_LABELS = "projectcalico.org/"
@@ -63,9 +66,9 @@ def check(case: Case, item: dict, data: Path) -> None:
     written = {side: configured(item[side], data) for side in "ab"}
     engines = {side: engine_of(cluster(shared + written[side], pods)) for side in "ab"}
     policies = shared + written["a"] + written["b"]
-    chosen = representatives(pods, json.dumps(policies))
+    chosen = representatives(pods, json.dumps(policies, default=str))
     only_a = only_b = 0
-    for flow, source, destination in flows(chosen, policies):
+    for flow, source, destination in flows(chosen, policies, pods):
         a, b = (engines[side].judge(flow, source=source, destination=destination).decision for side in "ab")
         case.checks += 1
         if Decision.UNKNOWN in (a, b):
@@ -140,7 +143,7 @@ def workload_endpoint(obj: dict, address: str) -> Pod:
 
 
 def cluster(written: list[dict], pods: list[Pod]) -> Facts:
-    found = facts_of(written, Door.CRD) | keyed(pod.fact for pod in pods)
+    found = facts_of(written, Door.CRD) | keyed([IPTABLES, *(pod.fact for pod in pods)])
     found |= missing_namespaces(found)
     return found | keyed(profiles(found, pods))
 
@@ -188,21 +191,50 @@ def values(value: object, *keys: str) -> Iterator[object]:
             yield from values(part, *keys)
 
 
-def packets(policies: list[dict]) -> list[dict]:
+def rules_in(value: object) -> Iterator[tuple[dict, str]]:
+    """Rules, of Calico (protocol beside the sides) and of Kubernetes (one per port), each with its protocol."""
+    if isinstance(value, dict):
+        if "action" in value:
+            yield value, str(value.get("protocol", ""))
+        for port in value.get("ports", []) if "podSelector" not in value else []:
+            if isinstance(port, dict):
+                yield {"destination": {"ports": [port.get("port")]}}, str(port.get("protocol", "TCP"))
+        for part in value.values():
+            yield from rules_in(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from rules_in(part)
+
+
+def port_edges(policies: list[dict], pods: list[Pod]) -> dict[int, tuple[list[int], list[int]]]:
+    """By protocol, source and destination ports on both sides of every boundary that rules of it have."""
+    declared = {(NAMES[port.protocol], port.port) for pod in pods for port in pod.fact.named_ports}
+    spans: dict[int, dict[str, list]] = {protocol: {"source": [], "destination": []} for protocol in NAMES.values()}
+    for rule, protocol in rules_in(policies):
+        for number in [protocol_of(protocol)] if protocol else spans:
+            for side in spans.get(number, ()):
+                written = [*values(rule.get(side) or {}, "ports", "notPorts")]
+                spans[number][side] += [span for port in written if (span := span_of(port))]
+                if any(span_of(port) is None for port in written):
+                    spans[number][side] += [(port, port) for own, port in declared if own == number]
+    return {
+        protocol: tuple(edges(own[side], 1, 65535) if own[side] else [1] for side in ("source", "destination"))
+        for protocol, own in spans.items()
+    }
+
+
+def packets(policies: list[dict], pods: list[Pod]) -> Iterator[dict]:
     """One packet per protocol and per edge of a port range or an ICMP type or code."""
-    written = [port for port in values(policies, "ports", "notPorts", "port") if isinstance(port, int | str)]
-    spans = [span for port in written if (span := span_of(port))]
-    ports = edges(spans, 1, 65535) if spans else [1]
+    for protocol, (sources, destinations) in port_edges(policies, pods).items():
+        for source, destination in itertools.product(sources, destinations):
+            yield {"protocol": protocol, "source_port": source, "destination_port": destination}
     types = edges([(n, n) for n in values(policies, "type") if isinstance(n, int)], 0, 254)
     codes = edges([(n, n) for n in values(policies, "code") if isinstance(n, int)], 0, 255)
-    named = {protocol_of(name) for name in values(policies, "protocol", "notProtocol")} - {0}
-    for protocol in sorted({6, 17, 132}):
-        for source, destination in itertools.product(ports, ports):
-            yield {"protocol": protocol, "source_port": source, "destination_port": destination}
     for icmp_type, code in itertools.product(types, codes):
         yield {"protocol": 1, "icmp_type": icmp_type, "icmp_code": code}
+    named = {protocol_of(name) for name in values(policies, "protocol", "notProtocol")} - {0}
     for protocol in sorted(named | set(OTHER_PROTOCOLS)):
-        if protocol not in {1, 6, 17, 58, 132}:
+        if protocol not in {1, 58, *NAMES.values()}:
             yield {"protocol": protocol}
 
 
@@ -213,7 +245,7 @@ def protocol_of(written: object) -> int:
         return 0
 
 
-def span_of(port: int | str) -> tuple[int, int] | None:
+def span_of(port: object) -> tuple[int, int] | None:
     found = re.fullmatch(r"(\d+)(?::(\d+))?", str(port))
     return (int(found[1]), int(found[2] or found[1])) if found else None
 
@@ -229,13 +261,15 @@ def outside(policies: list[dict]) -> list[str]:
     return sorted(str(address) for address in found if not str(address).startswith(POD_NET))
 
 
-def flows(pods: list[Pod], policies: list[dict]) -> Iterator[tuple[Connection, str | None, str | None]]:
-    sampled = list(packets(policies))
-    for one, other in itertools.permutations(pods, 2):
+def flows(
+    chosen: list[Pod], policies: list[dict], pods: list[Pod]
+) -> Iterator[tuple[Connection, str | None, str | None]]:
+    sampled = list(packets(policies, pods))
+    for one, other in itertools.permutations(chosen, 2):
         for packet in sampled:
             ends = (one.fact.addresses[0], other.fact.addresses[0])
             yield Connection(source_address=ends[0], destination_address=ends[1], **packet), one.id, other.id
-    for address, pod, packet in itertools.product(outside(policies), pods, sampled):
+    for address, pod, packet in itertools.product(outside(policies), chosen, sampled):
         if ":" not in address:
             own = pod.fact.addresses[0]
             yield Connection(source_address=address, destination_address=own, **packet), None, pod.id

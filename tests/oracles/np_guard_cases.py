@@ -32,7 +32,7 @@ from monitor.policy.engine import Engine
 
 PROTOCOLS = ("TCP", "UDP", "SCTP")
 TEMPLATES = {"Deployment", "DaemonSet", "StatefulSet", "ReplicaSet", "Job", "CronJob", "ReplicationController"}
-POD_PREFIX, OUTSIDE_POD_PREFIX = "fd5e:6d0f:", "100.88."
+POD_PREFIX, OUTSIDE_POD_PREFIX = "5e6d:f00d:", "100.88."
 NODES_PEER = "anp-nodes"
 NODES_SKIPPED = "nodes peers: Calico turns them into deny-all (README)"
 LAST_ADDRESS = 2**32 - 1
@@ -98,9 +98,9 @@ def pods_of(obj: dict) -> Iterator[tuple[str, dict]]:
     kind, metadata = obj.get("kind"), obj.get("metadata", {})
     namespace = metadata.get("namespace") or "default"
     if kind == "Pod":
-        owners = [ref for ref in metadata.get("ownerReferences", []) if ref["kind"] != "Node"]
-        top = owners[0] if owners else {"kind": "Pod", "name": metadata["name"]}
-        yield f"{namespace}/{top['name']}[{top['kind']}]", obj
+        owners = [ref for ref in metadata.get("ownerReferences", []) if ref.get("kind") != "Node"]
+        top = owners[0] if owners else metadata
+        yield f"{namespace}/{top['name']}[{top.get('kind', 'Pod')}]", obj
     elif kind in TEMPLATES:
         spec = obj["spec"]["jobTemplate"]["spec"] if kind == "CronJob" else obj["spec"]
         template = spec["template"]
@@ -157,7 +157,9 @@ def interesting_addresses(found: list[dict], expected: dict) -> list[str]:
     spans = [outside_range(peer) for pair in expected for peer in pair if peer.startswith("ext:")]
     nets = [text for name in ("cidr", "except", "networks") for text in values(found, name)]
     flat = [text for part in nets for text in (part if isinstance(part, list) else [part])]
-    spans += [(int(net[0]), int(net[-1])) for net in map(ip_network, flat) if net.version == 4]
+    spans += [
+        (int(net[0]), int(net[-1])) for net in (ip_network(text, strict=False) for text in flat) if net.version == 4
+    ]
     return [str(ip_address(number)) for number in edges(spans, 0, LAST_ADDRESS)]
 
 
