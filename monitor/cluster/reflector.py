@@ -118,35 +118,14 @@ class Reflector:
 
     async def _list(self) -> None:
         """Once through all pages. If the listing expires half-way, the next one is in one piece."""
-        facts: Facts = {}
-        version = ""
         try:
-            async for page in _pages(self._page, in_pages=self._in_pages):
-                version = version or page.version  # the first page's: a later one could hide changes in between
-                for item in page.items:
-                    key, value = self._read(item)
-                    facts[key] = value
+            version, facts = await listing(self._reaching, self._resource, self._reading, in_pages=self._in_pages)
         except ApiFailedError as error:
             self._in_pages = error.failure is not Failure.EXPIRED
             raise
         self._in_pages = True
         self._version = version
         self._sink.listed(facts)
-
-    async def _page(self, query: Mapping[str, str]) -> _Page:
-        await self._reaching.requests.take()
-        answer = await self._reaching.api.get(self._resource.path, query, accept=self._accept("List"))
-        return _page(answer)
-
-    def _accept(self, suffix: str) -> str:
-        return _METADATA.format(f"PartialObjectMetadata{suffix}") if self._resource.is_metadata_only else JSON
-
-    def _read(self, item: Any) -> tuple[FactKey, bytes]:
-        """Items of a list lack their own kind; metadata-only objects name another."""
-        if not isinstance(item, dict) or not isinstance(item.get("metadata"), dict):
-            raise ApiFailedError(Failure.NOT_KUBERNETES, f"{self._resource.path}: an item is no object")
-        whole = {**item, "apiVersion": self._resource.api_version, "kind": self._resource.object_kind}
-        return self._reading(whole)
 
     # Watching
 
@@ -162,7 +141,7 @@ class Reflector:
         }
         await self._reaching.requests.take()
         async with self._reaching.api.stream(
-            self._resource.path, query, accept=self._accept(""), lasts_seconds=lasts + timing.read_margin
+            self._resource.path, query, accept=_accept(self._resource, ""), lasts_seconds=lasts + timing.read_margin
         ) as lines:
             await self._settle(lines)
             while (line := await lines.next(within_seconds=self._silence())) is not None:
@@ -194,12 +173,40 @@ class Reflector:
         if kind == "BOOKMARK":
             self._has_bookmarks = True
         elif kind in _CHANGES:
-            key, value = self._read(item)
+            key, value = _read(self._resource, self._reading, item)
             self._sink.changed(key, None if kind == "DELETED" else value)
         else:
             raise ApiFailedError(Failure.NOT_KUBERNETES, f"{self._resource.path}: an event of type {kind!r:.40}")
         self._version = version
         self._sink.seen()
+
+
+async def listing(
+    reaching: Reaching, resource: Resource, reading: Reading, *, in_pages: bool = True
+) -> tuple[str, Facts]:
+    """All objects there are, and the version of the first page: a later one could hide changes in between."""
+
+    async def ask(query: Mapping[str, str]) -> _Page:
+        await reaching.requests.take()
+        return _page(await reaching.api.get(resource.path, query, accept=_accept(resource, "List")))
+
+    version = ""
+    facts: Facts = {}
+    async for page in _pages(ask, in_pages=in_pages):
+        version = version or page.version
+        facts.update(_read(resource, reading, item) for item in page.items)
+    return version, facts
+
+
+def _accept(resource: Resource, suffix: str) -> str:
+    return _METADATA.format(f"PartialObjectMetadata{suffix}") if resource.is_metadata_only else JSON
+
+
+def _read(resource: Resource, reading: Reading, item: Any) -> tuple[FactKey, bytes]:
+    """Items of a list lack their own kind; metadata-only objects name another."""
+    if not isinstance(item, dict) or not isinstance(item.get("metadata"), dict):
+        raise ApiFailedError(Failure.NOT_KUBERNETES, f"{resource.path}: an item is no object")
+    return reading({**item, "apiVersion": resource.api_version, "kind": resource.object_kind})
 
 
 class _Page(Struct, frozen=True):
