@@ -15,14 +15,16 @@ from datetime import datetime
 from msgspec import Struct, structs
 
 from models.compliance import Evaluation, Revision
-from models.facts import MARK_KINDS, FactKey, Kind, Waiver
+from models.facts import MARK_KINDS, FactKey, Kind
 from models.recording import Recording, Span, WaiverRow
 from models.topics import Position
-from models.wire import Unreadable
 from monitor import compliance, state
 from monitor.state import State
 from streams.decoding import Incoming
 from streams.slicing import LIVE_AGE, Slice
+
+WITHOUT_REVISION = MARK_KINDS | {Kind.SOURCES_HEARD}
+"""What only orders the others or says how fresh they are; each comes again within a minute."""
 
 
 class Remembered(Struct, frozen=True, kw_only=True):
@@ -54,11 +56,8 @@ def fold(known: Known, facts: Iterable[Incoming]) -> None:
     """Fold in order; nothing is recorded."""
     for fact in facts:
         known.log_at = fact.at if known.log_at is None else max(known.log_at, fact.at)
-        if fact.key is None:
-            state.mark_undecodable(known.state, position=fact.position, at=fact.at)
-            continue
         state.fold(known.state, fact.key, fact.value, position=fact.position, at=fact.at)
-        known.is_waiver_changed |= fact.key.kind is Kind.WAIVER
+        known.is_waiver_changed |= fact.key is not None and fact.key.kind is Kind.WAIVER
 
 
 def recording(known: Known, part: Slice, place: Place, remembered: Remembered) -> Recording:
@@ -73,18 +72,16 @@ def recording(known: Known, part: Slice, place: Place, remembered: Remembered) -
         at=at,
         revisions=_revisions(part.facts),
     )
-    if not part.is_live or not known.state.is_synced:
-        known.was_unseen |= not part.is_live
+    known.was_unseen |= not part.is_live
+    if not part.is_live or known.state.blocked(at):
         return made
     return _judged(known, made, remembered)
 
 
 def _judged(known: Known, made: Recording, remembered: Remembered) -> Recording:
-    domains = known.state.take_dirty() if known.is_reconciled else state.ALL
-    evaluation = compliance.evaluate(known.state, domains, at=made.at, position=made.position)
+    evaluation = compliance.evaluate(known.state, known.state.take_dirty(), at=made.at, position=made.position)
     revisions = made.revisions
     if not known.is_reconciled:
-        known.state.take_dirty()
         evaluation = _with_gone_domains(evaluation, remembered)
         revisions += _gone_keys(known, made, remembered)
     judged = structs.replace(
@@ -106,6 +103,8 @@ def _with_gone_domains(evaluation: Evaluation, remembered: Remembered) -> Evalua
 
 
 def _gone_keys(known: Known, made: Recording, remembered: Remembered) -> tuple[Revision, ...]:
+    held = known.state
+    there = {*held.facts, *held.observed, *held.waivers, *held.unread, *held.inventory.unread}
     return tuple(
         Revision(
             key=key,
@@ -115,8 +114,7 @@ def _gone_keys(known: Known, made: Recording, remembered: Remembered) -> tuple[R
             reason="not in the facts after a full listing",
             is_synthetic=True,
         )
-        for key in sorted(remembered.keys - known.state.facts.keys())
-        if key.kind not in MARK_KINDS
+        for key in sorted(remembered.keys - there)
     )
 
 
@@ -140,13 +138,12 @@ def _revisions(facts: Sequence[Incoming]) -> tuple[Revision, ...]:
             is_synthetic=fact.record.header("synthetic") == "true",
         )
         for fact in facts
-        if fact.key is not None and fact.key.kind not in MARK_KINDS
+        if fact.key is not None and fact.key.kind not in WITHOUT_REVISION
     )
 
 
 def _waivers(known: Known) -> tuple[WaiverRow, ...]:
     return tuple(
         WaiverRow(**{name: getattr(fact, name) for name in WaiverRow.__struct_fields__})
-        for fact in known.state.facts.values()
-        if isinstance(fact, Waiver) and not isinstance(fact, Unreadable)
+        for fact in known.state.waivers.values()
     )

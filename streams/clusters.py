@@ -112,7 +112,8 @@ class Cluster:
         except Exception as error:
             raise UnrecordableError(self.name, part.facts, error) from error
         self.recorded = recording.position
-        self._desk.observer.recorded(recording, recorded, seconds=clock.monotonic() - started)
+        seconds = clock.monotonic() - started
+        await self._desk.tell(lambda: self._desk.observer.recorded(recording, recorded, seconds=seconds))
 
     async def _retried(self, what: str, act: Callable[[], T], still_ours: Callable[[], bool]) -> T:
         return await self._desk.retrying.until_done(

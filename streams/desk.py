@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from streams.owning import PartitionOwner
 
 
+log = logging.getLogger(__name__)
+
+
 class Desk(Struct, kw_only=True):
     connection: Connection
     topics: Topics
@@ -29,3 +34,10 @@ class Desk(Struct, kw_only=True):
     observer: Observer
     fail: Callable[[Exception], None]  # ends the process with an error a person can mend
     build_again: Callable[[PartitionOwner], None]
+
+    async def tell(self, news: Callable[[], None]) -> None:
+        """In a thread, as the observer may ask the database. What it shows is not worth a fact: it never fails."""
+        try:
+            await asyncio.to_thread(news)
+        except Exception:
+            log.exception("the observer failed")

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from models.errors import UserError
 from monitor.broker import epochs
 from monitor.broker.connection import BrokerUnavailableError, Connection
 from monitor.broker.messages import Record
@@ -30,13 +31,13 @@ START_BATCH = 2000
 
 
 class Follower:
-    """Of one cluster. `run` is its task; it ends when cancelled, or with what a person has to mend."""
+    """Of one cluster. `run` is its task; it ends when cancelled, or having told what a person has to mend."""
 
-    def __init__(self, cluster: str, connection: Connection, topic: str, partition: int, clock: LogClock) -> None:
+    def __init__(self, cluster: str, connection: Connection, topic: str, clock: LogClock) -> None:
         self.cluster = cluster
         self._connection = connection
         self._topic = topic
-        self._partition = partition
+        self._partition = 0
         self._clock = clock
         self._history = History(cluster)
         self._lock = asyncio.Lock()
@@ -46,7 +47,9 @@ class Follower:
         self._moved = asyncio.Condition()
         self._reader: PartitionReader | None = None
 
-    async def run(self) -> None:
+    async def run(self, fail: Callable[[Exception], None], partition: int) -> None:
+        """Read and fold for ever; `fail` is told what a person has to mend."""
+        self._partition = partition
         while True:
             try:
                 async with PartitionReader(self._connection, self._topic, self._partition) as reader:
@@ -54,6 +57,9 @@ class Follower:
                     self._reader = reader
                     while True:
                         await self._fold(await reader.read(timeout_seconds=READ_SECONDS, limit=START_BATCH))
+            except UserError as error:
+                fail(error)
+                return
             except BrokerUnavailableError as error:
                 self._reader = None
                 log.warning("facts of %s are not read: %s", self.cluster, error)

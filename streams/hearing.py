@@ -8,7 +8,6 @@ every change is judged.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from models.facts import SilentSource, SourcesHeard
@@ -20,17 +19,24 @@ SAID_AGAIN_AFTER = timedelta(seconds=60)
 class Hearing:
     """Of one cluster in one flows partition. Times are those of the log."""
 
-    def __init__(self, partition: int, known: Mapping[str, datetime] | None = None) -> None:
+    def __init__(self, partition: int) -> None:
         self._partition = partition
-        self._heard_at = dict(known or {})
+        self._heard_at: dict[str, datetime] = {}
         self._ended: set[str] = set()
         self._said: SourcesHeard | None = None
         self._said_at: datetime | None = None
 
-    def heard(self, source: str, *, at: datetime, ends: Iterable[str] = ()) -> None:
+    def heard(self, source: str, *, at: datetime, ends: bool) -> None:
+        """A batch or heartbeat came; `ends`: it said that it is the last."""
+        self.remember(source, at=at)
+        if ends:
+            self._ended.add(source)
+        else:
+            self._ended.discard(source)
+
+    def remember(self, source: str, *, at: datetime) -> None:
+        """It was heard then."""
         self._heard_at[source] = max(at, self._heard_at.get(source, at))
-        self._ended.discard(source)
-        self._ended.update(ends)
 
     def to_say(self, *, now: datetime) -> SourcesHeard | None:
         """What to publish now, None if it was said and is not due."""

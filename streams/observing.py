@@ -1,5 +1,7 @@
 """What a process tells about itself while it works: a port, filled by gauges and counters, or by nothing in tests.
 
+`recorded` and `adopted` are called in threads, as they may ask the database; what they raise is logged, never fatal.
+
 State gauges come only from a cluster's owner: `adopted` loads them, `recorded` sets them, `released` removes them
 (architecture.md section 4).
 """
@@ -30,6 +32,9 @@ class Observer(Protocol):
     def database_error(self, kind: str) -> None:
         """`kind` is transient or permanent."""
 
+    def flows(self, cluster: str, flow_class: str, records: int) -> None:
+        """Records judged and counted."""
+
     def building(self, what: str, why: str) -> None:
         """Not ready yet: `what` is being built."""
 
@@ -52,6 +57,8 @@ class Silent:
     def dead_letter(self, topic: str, reason: str) -> None: ...
 
     def database_error(self, kind: str) -> None: ...
+
+    def flows(self, cluster: str, flow_class: str, records: int) -> None: ...
 
     def building(self, what: str, why: str) -> None: ...
 

@@ -9,6 +9,7 @@ Law 3: one task at a time folds (`_busy`); a new assignment that finds the forme
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import Sequence
 
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 
 BUILD_BATCH = 2000  # records folded between two looks at the event loop
 REBUILD_PAUSE_SECONDS = 0.5
+SEEK_WAIT_MS = 50  # the reader goes from the first record to its place: a fetch under way holds that up
 
 
 class PartitionOwner:
@@ -66,6 +68,10 @@ class PartitionOwner:
             self._desk.observer.released(name)
         self._desk.observer.built(self.place)
 
+    def _reader(self) -> PartitionReader:
+        topic = self._desk.topics.facts.name
+        return PartitionReader(self._desk.connection, topic, self.partition, fetch_wait_ms=SEEK_WAIT_MS)
+
     # Building
 
     async def build(self) -> None:
@@ -86,10 +92,7 @@ class PartitionOwner:
                 return
 
     async def _build(self) -> None:
-        async with (
-            self._busy,
-            PartitionReader(self._desk.connection, self._desk.topics.facts.name, self.partition) as reader,
-        ):
+        async with self._busy, self._reader() as reader:
             await self._begin(reader)
             end = await self._now_and_end(reader)
             while self.is_owned and self.position < max(end, self._dropped_to):
@@ -98,8 +101,8 @@ class PartitionOwner:
                 self.position = max(self.position, reader.position)
             self.is_live = self.is_owned
         if self.is_live:
-            for name in self.clusters:
-                self._desk.observer.adopted(name)
+            for name in tuple(self.clusters):
+                await self._desk.tell(functools.partial(self._desk.observer.adopted, name))
             self._desk.observer.built(self.place)
             log.info("%s is built up to offset %d: %s", self.place, self.position, ", ".join(self.clusters) or "empty")
 
@@ -208,7 +211,7 @@ class PartitionOwner:
 
     async def look(self) -> None:
         """With each Tick: the partition must still be the one that was read, and be read on."""
-        async with PartitionReader(self._desk.connection, self._desk.topics.facts.name, self.partition) as reader:
+        async with self._reader() as reader:
             epoch = await epochs.of(reader, self._desk.topics.facts.name, self.partition)
             end = (await reader.bounds()).end
         if not self.is_live:

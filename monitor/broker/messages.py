@@ -19,6 +19,8 @@ Headers = tuple[tuple[str, bytes], ...]
 
 FACT_TYPE = "segmon.fact.v1"
 BATCH_TYPE = "segmon.flows.v1"
+NOT_LISTED = "not in the listing"
+"""Reason of a tombstone for a thing that went while nobody watched."""
 
 
 class Message(Struct, frozen=True, kw_only=True):
@@ -72,13 +74,19 @@ def fact_message(topic: str, cluster: str, key: FactKey, fact: Fact, *, source: 
     )
 
 
+def encoded_message(topic: str, key: FactKey, value: bytes, *, source: str) -> Message:
+    """As `fact_message`, of a fact whose canonical bytes are at hand."""
+    headers = _cloud_event(FACT_TYPE, source, key.text())
+    return Message(topic=topic, place=key.cluster, key=key.text().encode(), value=value, headers=headers)
+
+
 def gone_message(topic: str, key: FactKey, *, source: str, at: datetime, reason: str) -> Message:
-    """The tombstone of a fact."""
+    """The tombstone of a fact. It is synthetic where nobody saw the thing go: it was missing from a listing."""
     headers = (
         *_cloud_event(FACT_TYPE, source, key.text()),
         ("ce_time", at.isoformat().encode()),
         ("reason", reason.encode()),
-        ("synthetic", b"false"),
+        ("synthetic", b"true" if reason == NOT_LISTED else b"false"),
     )
     return Message(topic=topic, place=key.cluster, key=key.text().encode(), value=None, headers=headers)
 

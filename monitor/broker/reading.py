@@ -21,6 +21,7 @@ from monitor.broker.messages import Record
 
 FETCH_BYTES = 4 * 1024 * 1024  # above the largest message of any topic
 BATCH = 500
+REQUEST_SECONDS = 10.0
 
 
 class TruncatedLogError(BrokerError):
@@ -39,12 +40,11 @@ class PartitionReader:
     reads; `bounds` may be asked by others meanwhile.
     """
 
-    def __init__(
-        self, connection: Connection, topic: str, partition: int, *, request_timeout_seconds: float = 10.0
-    ) -> None:
+    def __init__(self, connection: Connection, topic: str, partition: int, *, fetch_wait_ms: int | None = None) -> None:
+        """`fetch_wait_ms`: what a seek may have to wait for (a fetch under way); None = the connection's."""
         self._connection = connection
         self._place = TopicPartition(topic, partition)
-        self._timeout_seconds = request_timeout_seconds
+        self._fetch_wait_ms = fetch_wait_ms if fetch_wait_ms is not None else connection.fetch_wait_ms
         self._client: AIOKafkaConsumer | None = None
         self.position = 0
 
@@ -55,9 +55,9 @@ class PartitionReader:
             enable_auto_commit=False,
             auto_offset_reset="none",
             max_partition_fetch_bytes=FETCH_BYTES,
-            request_timeout_ms=int(self._timeout_seconds * 1000),
+            request_timeout_ms=int(REQUEST_SECONDS * 1000),
             metadata_max_age_ms=15_000,
-            fetch_max_wait_ms=self._connection.fetch_wait_ms,
+            fetch_max_wait_ms=self._fetch_wait_ms,
         )
         try:
             await client.start()
@@ -79,7 +79,7 @@ class PartitionReader:
         """What the partition holds now. Raises BrokerUnavailableError if the broker does not say within the limit."""
         client = self._opened()
         try:
-            async with asyncio.timeout(self._timeout_seconds * 2):
+            async with asyncio.timeout(REQUEST_SECONDS * 2):
                 beginnings = await client.beginning_offsets([self._place])
                 ends = await client.end_offsets([self._place])
         except (KafkaError, TimeoutError, ValueError) as error:
@@ -133,7 +133,7 @@ class PartitionReader:
     async def _pass_gap(self) -> None:
         """The client's own place moves over offsets that hold no record (compacted away)."""
         try:
-            async with asyncio.timeout(self._timeout_seconds):
+            async with asyncio.timeout(REQUEST_SECONDS):
                 self.position = max(self.position, await self._opened().position(self._place))
         except (KafkaError, TimeoutError):
             return  # nothing learned; the next read says more
