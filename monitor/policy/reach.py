@@ -1,6 +1,6 @@
 """Who can reach whom, exactly: for a pair of endpoints, for groups of them, and from and to the outside.
 
-Trusts: the world it is given (endpoints, sets, tiers and policies in order) is what Felix would evaluate.
+Trusts: the snapshot it is given (endpoints, sets, tiers and policies in order) is what Felix would evaluate.
 Law 1: a connection is allowed when the source's egress and the destination's ingress both allow it; a side that is no
 endpoint imposes nothing (policy_semantics.md 1.3). Law 2: the answer equals judging every packet one by one.
 Law 3: what cannot be known is kept apart: `allowed` holds whatever the missing input is, `unknown` hangs on it.
@@ -13,11 +13,12 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from monitor.policy import connections, intervals, reach_classes
+from monitor.policy import addresses, connections, intervals, reach_classes, reach_snapshot
 from monitor.policy import reach_regions as regions
 from monitor.policy.addresses import Net
 from monitor.policy.connections import EVERYTHING, NOTHING, ConnectionSet
-from monitor.policy.reach_classes import Classes, World
+from monitor.policy.engine import Engine
+from monitor.policy.reach_classes import Classes, Snapshot
 from monitor.policy.reach_regions import Bounds, Region
 from monitor.policy.reach_rules import ones
 from monitor.policy.reach_walks import EGRESS, INGRESS, Stage, Walks
@@ -48,13 +49,18 @@ class Reach(NamedTuple):
 
 
 class Posture:
-    """The reachability of one world. Built once; rows are worked out when they are asked for."""
+    """The reachability of one snapshot. Built once; rows are worked out when they are asked for."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._classes = Classes(world, reach_classes.vocabulary(world))
-        self._walks = Walks(world, self._classes)
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._classes = Classes(snapshot, reach_classes.vocabulary(snapshot))
+        self._walks = Walks(snapshot, self._classes)
         self._fields: dict[Stage, _Field] = {}
+
+    @classmethod
+    def of(cls, engine: Engine) -> Posture:
+        """As the engine is now."""
+        return cls(reach_snapshot.of(engine))
 
     @property
     def classes(self) -> int:
@@ -76,6 +82,22 @@ class Posture:
         ]
         certain = connections.union(bounds[0] for bounds in pairs)
         return Answer(certain, connections.union(bounds[1] for bounds in pairs) - certain)
+
+    def answer_at(
+        self,
+        source: str,
+        source_address: str,
+        destination: str,
+        destination_address: str,
+        stage: Stage = Stage.ENFORCED,
+    ) -> Answer:
+        """As `answer`, for one address of each. KeyError where the endpoint does not own the address."""
+        places = [
+            self._classes.place_at(endpoint, addresses.address(address))
+            for endpoint, address in ((source, source_address), (destination, destination_address))
+        ]
+        certain, possible = self._pair(places[0], places[1], stage)
+        return Answer(certain, possible - certain)
 
     def _version(self, place: int) -> int:
         return self._classes.zones[self._classes.list[place].zone].version

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from monitor.policy import addresses, selectors
@@ -26,14 +26,14 @@ OTHER = None
 """Stands for every value of a label that no selector mentions."""
 
 
-class World(NamedTuple):
+class Snapshot(NamedTuple):
     """All that decides who reaches whom. Tiers in order, each with its policies in order."""
 
     endpoints: Mapping[str, Endpoint]
     sets: Sequence[Set]
     tiers: Sequence[tuple[Tier, Sequence[Policy]]]
     profiles: Mapping[str, Profile]
-    services: Mapping[tuple[str, str], Sequence[Backend]]
+    backends: Callable[[tuple[str, str]], Iterable[Backend]]
     by_name: Sequence[Mapping[str, str]] = ()  # labels of network sets that hold domain names
     is_nftables: bool | None = None  # None: the configuration leaves it open
     is_pass_deny: bool = False  # Pass in a profile: deny on eBPF, the next profile elsewhere
@@ -58,17 +58,17 @@ class Vocabulary(NamedTuple):
     nets: set[Net]
 
 
-def vocabulary(world: World) -> Vocabulary:
+def vocabulary(snapshot: Snapshot) -> Vocabulary:
     words = Vocabulary({}, set(), set(), set())
     seen: set[int] = set()
-    for policy in world.policies():
+    for policy in snapshot.policies():
         _learn_selector(words, policy.selector)
-    for rule in world.rules():
+    for rule in snapshot.rules():
         for side in (rule.source, rule.destination):
             if id(side) not in seen:
                 seen.add(id(side))
                 _learn_side(words, side)
-    for one in world.sets:
+    for one in snapshot.sets:
         words.nets.update(one.nets)
     return words
 
@@ -144,24 +144,24 @@ class AddressClass(NamedTuple):
 
 
 class Classes:
-    """All classes of one world. The number of a class is its bit; an endpoint has one for each of its addresses."""
+    """All classes of one snapshot. The number of a class is its bit; an endpoint has one for each of its addresses."""
 
-    def __init__(self, world: World, words: Vocabulary) -> None:
+    def __init__(self, snapshot: Snapshot, words: Vocabulary) -> None:
         self.words = words
         self.bags: dict[Bag, int] = {}
         self.list: list[AddressClass] = []
-        self.members: list[list[str]] = []
         self.of_endpoint: dict[str, tuple[int, ...]] = {}
+        self._at: dict[tuple[str, int], int] = {}  # of endpoints with several addresses
         self._numbers: dict[AddressClass, int] = {}
-        self._services = _by_address(world, words)
+        self._services = _by_address(snapshot, words)
         self.zones: list[Zone] = []
         self.ranges: list[list[Net]] = []
         self._starts: list[int] = []
         self._zone_at: list[int] = []
-        self._cut_zones(_lone_backends(world, self._services) | words.nets)
-        self._set_bags = self._bags_of_zones(world.sets)
-        self._place(world)
-        self.by_name_bags = sum(1 << bag for bag in {self._bag(labels) for labels in world.by_name})
+        self._cut_zones(_lone_backends(snapshot, self._services) | words.nets)
+        self._set_bags = self._bags_of_zones(snapshot.sets)
+        self._place(snapshot)
+        self.by_name_bags = sum(1 << bag for bag in {self._bag(labels) for labels in snapshot.by_name})
         self._index()
 
     def _cut_zones(self, nets: set[Net]) -> None:
@@ -177,6 +177,11 @@ class Classes:
             self.ranges[at].append((first, last))
             self._starts.append(first)
             self._zone_at.append(at)
+
+    def place_at(self, endpoint: str, address: int) -> int:
+        """The class of an endpoint at one of its addresses."""
+        places = self.of_endpoint[endpoint]
+        return places[0] if len(places) == 1 else self._at[endpoint, address]
 
     def zone_of(self, address: int) -> int:
         return self._zone_at[bisect_right(self._starts, address) - 1]
@@ -195,17 +200,18 @@ class Classes:
     def _bag(self, labels: Mapping[str, str]) -> int:
         return self.bags.setdefault(bag_of(self.words, labels), len(self.bags))
 
-    def _place(self, world: World) -> None:
+    def _place(self, snapshot: Snapshot) -> None:
         owners: dict[str, Owner] = {}
         owned: dict[int, list[str]] = defaultdict(list)
-        for name, endpoint in world.endpoints.items():
+        for name, endpoint in snapshot.endpoints.items():
             owners[name] = self._owner(endpoint)
             for address in endpoint.addresses:
                 owned[address].append(name)
-        for name, endpoint in world.endpoints.items():
-            self.of_endpoint[name] = tuple(
-                dict.fromkeys(self._class_of(name, address, owners, owned[address]) for address in endpoint.addresses)
-            )
+        for name, endpoint in snapshot.endpoints.items():
+            places = [self._class_of(name, address, owners, owned[address]) for address in endpoint.addresses]
+            self.of_endpoint[name] = tuple(dict.fromkeys(places))
+            if len(places) > 1:
+                self._at.update(((name, a), place) for a, place in zip(endpoint.addresses, places, strict=True))
         for number, one in enumerate(self.zones):
             self._number(AddressClass((), number, one.services, self._set_bags[number]))
 
@@ -219,15 +225,12 @@ class Classes:
         others = sorted(owners[other] for other in sharing if other != name) if len(sharing) > 1 else []
         zone = self.zone_of(address)
         bags = self._set_bags[zone] | {own.bag, *(other.bag for other in others)}
-        number = self._number(AddressClass((own, *others), zone, self._services.get(address, frozenset()), bags))
-        self.members[number].append(name)
-        return number
+        return self._number(AddressClass((own, *others), zone, self._services.get(address, frozenset()), bags))
 
     def _number(self, one: AddressClass) -> int:
         number = self._numbers.setdefault(one, len(self._numbers))
         if number == len(self.list):
             self.list.append(one)
-            self.members.append([])
         return number
 
     def _index(self) -> None:
@@ -277,16 +280,18 @@ def _stretches(nets: set[Net]) -> Iterator[tuple[int, int, frozenset[Net]]]:
             yield start, stop - 1, frozenset(covering)
 
 
-def _by_address(world: World, words: Vocabulary) -> dict[int, Served]:
+def _by_address(snapshot: Snapshot, words: Vocabulary) -> dict[int, Served]:
     """The services that rules mention, by the address of each backend."""
     found: dict[int, set[tuple[tuple[str, str], int, int | None]]] = defaultdict(set)
     for service in words.services:
-        for address, protocol, port in world.services.get(service, ()):
+        for address, protocol, port in snapshot.backends(service):
             found[address].add((service, protocol, port))
     return {address: frozenset(served) for address, served in found.items()}
 
 
-def _lone_backends(world: World, services: Mapping[int, Served]) -> set[Net]:
+def _lone_backends(snapshot: Snapshot, services: Mapping[int, Served]) -> set[Net]:
     """Backends that no endpoint owns are zones of their own."""
-    owned = {address for endpoint in world.endpoints.values() for address in endpoint.addresses} if services else set()
+    owned = (
+        {address for endpoint in snapshot.endpoints.values() for address in endpoint.addresses} if services else set()
+    )
     return {(address, address) for address in services if address not in owned}

@@ -131,23 +131,29 @@ def _walked_for_certain(steps: Sequence[Step], everything: Region, *, ends: str)
 
 def bounded(outcomes: Iterable[Outcome], everything: Region) -> Bounds:
     """What comes out of the tiers one after the other. The last outcome passes nothing on."""
-    certain: Region = NOWHERE
-    possible: Region = NOWHERE
-    entered = entered_for_certain = everything
+    possible = certain = NOWHERE
+    entered = surely_entered = everything
     is_certain = True
     for outcome in outcomes:
+        is_certain = is_certain and outcome.is_certain
         allow = outcome.allow if entered is everything else intersection(entered, outcome.allow)
         possible = merged((*possible, *allow))
-        is_certain = is_certain and outcome.is_certain
-        if not is_certain:
-            ways_out = (*outcome.deny, *outcome.onward)
-            sure = difference(intersection(entered_for_certain, outcome.allow), ways_out)
-            certain = merged((*certain, *sure))
-            entered_for_certain = difference(intersection(entered_for_certain, outcome.onward), outcome.deny)
-        else:
+        if is_certain:
             certain = possible
-            entered_for_certain = intersection(entered_for_certain, outcome.onward)
-        entered = entered_for_certain if is_certain else intersection(entered, outcome.onward)
+        else:
+            certain = merged((*certain, *_surely(surely_entered, outcome, outcome.allow, outcome.onward)))
+        onward = intersection(entered, outcome.onward)
+        surely_entered = onward if is_certain else _surely(surely_entered, outcome, outcome.onward, NOWHERE)
+        entered = onward
         if not entered:
             break
     return Bounds(certain, possible)
+
+
+def _surely(entered: Region, outcome: Outcome, wanted: Region, other: Region) -> Region:
+    """What came here on every way and, on every way, does not end in a deny, nor in `other`.
+
+    Where all rules are certain only one thing can happen to a packet, and what overlaps was allowed before.
+    """
+    here = intersection(entered, wanted)
+    return here if outcome.is_certain else difference(here, (*outcome.deny, *other))

@@ -15,7 +15,7 @@ from monitor.policy import model
 from monitor.policy import reach_regions as regions
 from monitor.policy.connections import ConnectionSet
 from monitor.policy.model import Policy, Rule
-from monitor.policy.reach_classes import Classes, Owner, World
+from monitor.policy.reach_classes import Classes, Owner, Snapshot
 from monitor.policy.reach_regions import Bounds, Outcome, Step
 from monitor.policy.reach_rules import Rules, ones
 
@@ -42,12 +42,12 @@ class Asked(NamedTuple):
 class Walks:
     """Regions by class, each distinct one worked out once."""
 
-    def __init__(self, world: World, classes: Classes) -> None:
+    def __init__(self, snapshot: Snapshot, classes: Classes) -> None:
         self.classes = classes
-        self.rules = Rules(classes, is_nftables=world.is_nftables)
+        self.rules = Rules(classes, is_nftables=snapshot.is_nftables)
         self.everywhere = self.rules.everywhere
-        self._world = world
-        self._policies: list[Policy] = list(world.policies())
+        self._snapshot = snapshot
+        self._policies: list[Policy] = list(snapshot.policies())
         self._outcomes: dict[tuple[object, ...], Outcome] = {}
         self._bounds: dict[tuple[object, ...], Bounds] = {}
         self._asking: dict[tuple[str, object], tuple[Rule, ...]] = {}
@@ -60,7 +60,7 @@ class Walks:
         """For every label bag its policies, tier by tier (8.1)."""
         picked: list[dict[int, list[int]]] = [{} for _ in self.classes.bags]
         number = -1
-        for tier, (_, policies) in enumerate(self._world.tiers):
+        for tier, (_, policies) in enumerate(self._snapshot.tiers):
             for policy in policies:
                 number += 1
                 if _takes_part(policy, direction, stage):
@@ -96,7 +96,7 @@ class Walks:
         return found
 
     def _profile_rules(self, name: str, direction: str) -> tuple[Rule, ...] | None:
-        profile = self._world.profiles.get(name)
+        profile = self._snapshot.profiles.get(name)
         return None if profile is None else profile.ingress if direction == INGRESS else profile.egress
 
     def _outcomes_of(self, program: Program, owner: Owner, place: int, direction: str) -> Iterator[Outcome]:
@@ -112,7 +112,7 @@ class Walks:
 
     def _end(self, tier: int) -> str:
         """8.4: a tier denies at its end, unless it passes by default."""
-        return model.PASS if self._world.tiers[tier][0].is_pass else model.DENY
+        return model.PASS if self._snapshot.tiers[tier][0].is_pass else model.DENY
 
     def _profiles(self, owner: Owner, place: int, direction: str) -> Iterator[Outcome]:
         """8.6, 12.2: one after the other; one that does not resolve drops everything at its place in the list."""
@@ -121,7 +121,7 @@ class Walks:
             if rules is None:
                 break
             steps = self._steps([rules], direction, place)
-            if self._world.is_pass_deny:
+            if self._snapshot.is_pass_deny:
                 steps = [step._replace(action=model.DENY) if step.action == model.PASS else step for step in steps]
             yield regions.walked(steps, self.everywhere, ends=model.PASS)
         yield regions.walked((), self.everywhere, ends=model.DENY)
