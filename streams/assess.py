@@ -103,13 +103,7 @@ def create_assess_app(desk: Desk, group: Group, ownership: Ownership) -> faust.A
                 log.exception("assess cannot go on")
                 desk.retrying.give_up("assess cannot go on: what it was given is left to the next owner")
 
-    def assigned(_app: faust.App, assigned: Iterable[Any], **_: Any) -> None:
-        ownership.assign(place.partition for place in assigned)
-
-    def revoked(_app: faust.App, revoked: Iterable[Any], **_: Any) -> None:
-        ownership.revoke(place.partition for place in revoked)
-
-    app.on_partitions_assigned.connect(assigned, weak=False)
-    app.on_partitions_revoked.connect(revoked, weak=False)
+    faust_apps.on_partitions(app.on_partitions_assigned, ownership.assign)
+    faust_apps.on_partitions(app.on_partitions_revoked, ownership.revoke)
     app.finalize()
     return app

@@ -8,6 +8,7 @@ Law 2: a fact is folded once. If its slice cannot be recorded, the State that ha
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import Callable, Sequence
 from typing import ParamSpec, TypeVar
@@ -133,7 +134,7 @@ class Cluster:
         for fact in part.facts:
             if fact.problem:
                 letter = dead_letters.letter(self._desk.topics.dead.name, fact.record, fact.problem)
-                await self._desk.retrying.until_done("keeping a dead letter", lambda letter=letter: self._send(letter))
+                await self._desk.retrying.until_done("keeping a dead letter", functools.partial(self._send, letter))
                 self._desk.observer.dead_letter(fact.record.topic, "unreadable")
 
     async def _send(self, letter: Message) -> None:

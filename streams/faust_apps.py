@@ -6,6 +6,7 @@ Each setting follows dependencies.md 1.1; the ones that prevent a measured loss 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import faust
@@ -87,6 +88,15 @@ def topic_of(app: faust.App, name: str) -> Any:
         value_serializer="raw",
         allow_empty=True,
     )
+
+
+def on_partitions(signal: Any, act: Callable[[frozenset[int]], None]) -> None:
+    """Call with partition numbers whenever the signal (assigned, revoked) is sent."""
+
+    def hear(_app: Any, places: Iterable[Any], **_: Any) -> None:
+        act(frozenset(place.partition for place in places))
+
+    signal.connect(hear, weak=False)
 
 
 def record_of(event: Any) -> Record:

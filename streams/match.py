@@ -7,7 +7,6 @@ Law 2: flows have an app, a group and a process of their own, so that a flood of
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from typing import Any
 
 import faust
@@ -34,9 +33,6 @@ def create_match_app(connection: Connection, topic_name: str, group: Group, matc
                 log.exception("match cannot go on")
                 matcher.give_up("match cannot go on: what it was given is left to the next owner")
 
-    def assigned(_app: faust.App, assigned: Iterable[Any], **_: Any) -> None:
-        matcher.assign(frozenset(place.partition for place in assigned))
-
-    app.on_partitions_assigned.connect(assigned, weak=False)
+    faust_apps.on_partitions(app.on_partitions_assigned, matcher.assign)
     app.finalize()
     return app

@@ -8,9 +8,11 @@ Law 2: what was counted is cut off before judging; if more was counted meanwhile
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from typing import TypeVar
 
 from msgspec import Struct
 
@@ -25,6 +27,8 @@ from monitor.broker.connection import BrokerUnavailableError, Connection
 from monitor.broker.messages import Record, fact_message
 from monitor.broker.producing import MessageTooLargeError, Producer
 from monitor.broker.topics import Topics
+from monitor.flows import windows
+from monitor.state import History
 from monitor.store import Fenced, Store, queries
 from streams import outbox, sighting
 from streams.following import Follower
@@ -32,6 +36,8 @@ from streams.hearing import Hearing
 from streams.log_clock import LogClock
 from streams.observing import Observer
 from streams.retrying import AbandonedError, Retrying
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -167,11 +173,10 @@ class Matcher:
             lambda: self._desk.store.source_place(batch.cluster, batch.source, batch.generation)
         )
         rest = sighting.uncounted(batch, place)
-        arrival = sighting.Arrival(partition=each.record.partition, at=each.record.at, is_late=is_late)
-        if follower is None or not rest.records:
-            recording = sighting.without_records(rest, arrival)
-        else:
-            recording = await follower.ask(lambda history: sighting.recording(history, rest, arrival))
+        judge = functools.partial(
+            windows.recording, rest, partition=each.record.partition, appended_at=each.record.at, is_late=is_late
+        )
+        recording = await follower.ask(judge) if follower else judge(History(batch.cluster))
         started = clock.monotonic()
         done = await self._retried(lambda: self._desk.store.record_flows(recording))
         await self._pause(clock.monotonic() - started)
@@ -182,7 +187,7 @@ class Matcher:
         if self._desk.connection.is_embedded:
             await asyncio.sleep(max(PAUSE_SECONDS, seconds))
 
-    async def _retried(self, act: Callable[[], sighting.T]) -> sighting.T:
+    async def _retried(self, act: Callable[[], T]) -> T:
         return await self._desk.retrying.until_done("recording flows", lambda: asyncio.to_thread(act))
 
     async def _bury(self, record: Record, reason: str) -> None:

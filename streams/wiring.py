@@ -12,7 +12,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import faust
 from msgspec import Struct
@@ -26,6 +26,8 @@ from streams.assess import Ownership, create_assess_app
 from streams.desk import Desk
 from streams.faust_apps import Group
 from streams.log_clock import LogClock
+from streams.match import create_match_app
+from streams.matching import MatchDesk, Matcher
 from streams.observing import Observer
 from streams.retrying import Retrying
 
@@ -45,6 +47,8 @@ class Parts(Struct, kw_only=True):
     group: Group
     topics: Topics
     tick_seconds: float = 15.0
+    settle_seconds: float = 2.0
+    tend_seconds: float = 5.0
 
 
 def end_hard(why: str) -> NoReturn:
@@ -73,6 +77,30 @@ async def run_assess(parts: Parts, stop: asyncio.Event) -> None:
         ownership = Ownership(desk, spawn)
         app = create_assess_app(desk, parts.group, ownership)
         spawn(ownership.tick(parts.tick_seconds))
+        await _run(app, retrying, stop, failed)
+
+
+async def run_match(parts: Parts, stop: asyncio.Event) -> None:
+    """`segmon match` without its address: judge the flows whose partitions the group gives us."""
+    failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    retrying = _retrying(parts, stop)
+    async with Producer(parts.connection) as producer, _background() as spawn:
+        matcher = Matcher(
+            MatchDesk(
+                connection=parts.connection,
+                topics=parts.topics,
+                producer=producer,
+                store=parts.store,
+                clock=LogClock(clock.monotonic),
+                retrying=retrying,
+                observer=parts.observer,
+                spawn=spawn,
+                fail=lambda error: None if failed.done() else failed.set_exception(error),
+                settle_seconds=parts.settle_seconds,
+            )
+        )
+        app = create_match_app(parts.connection, parts.topics.flows.name, parts.group, matcher)
+        spawn(matcher.tend(parts.tend_seconds))
         await _run(app, retrying, stop, failed)
 
 
@@ -116,10 +144,11 @@ async def _background() -> AsyncIterator[Callable[[Awaitable[None]], None]]:
 async def _run(app: faust.App, retrying: Retrying, stop: asyncio.Event, failed: asyncio.Future[None]) -> None:
     """Until stopped, failed or crashed; then end the app, hard if it does not end in time."""
     await app.start()
-    stopping = asyncio.create_task(stop.wait())
+    stopping: asyncio.Future[Any] = asyncio.create_task(stop.wait())
+    ended: asyncio.Future[Any] = failed
     try:
         while not stop.is_set() and not failed.done():
-            await asyncio.wait({stopping, failed}, timeout=WATCH_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({stopping, ended}, timeout=WATCH_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             if app.crashed or app.should_stop:
                 end_hard("the stream ended by itself")
     finally:
