@@ -14,7 +14,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from models.facts import Epoch, Fact, FactKey, Sync
+from models.facts import Declaration, Epoch, Fact, FactKey, Sync
 from models.topics import Position
 from models.wire import Unreadable
 from monitor.policy.engine import Engine
@@ -42,13 +42,22 @@ class Arrived(Protocol):
     def at(self) -> datetime: ...
 
 
-class View(Struct, frozen=True):
+class View:
     """The cluster at one moment; valid until the history is asked again."""
 
-    cluster: str
-    facts: Mapping[FactKey, Fact]
-    engine: Engine
-    placement: Placement
+    def __init__(self, inventory: Inventory) -> None:
+        self._inventory = inventory
+        self.cluster = inventory.cluster
+        self.facts: Mapping[FactKey, Fact] = inventory.facts
+        self.engine: Engine = inventory.engine
+        self.placement: Placement = inventory.placement
+        self.key_of = inventory.key_of
+        self.of_type = inventory.of_type
+
+    @property
+    def system(self) -> frozenset[str]:
+        """The namespaces declared to be the system's."""
+        return frozenset(each.name for fact in self.of_type(Declaration) for each in fact.system_namespaces)
 
 
 class NotKnown(Struct, frozen=True):
@@ -102,7 +111,7 @@ class History:
         if any(begun <= at < done for begun, done in self._listings) or (self._listed_from and at >= self._listed_from):
             return NotKnown("the cluster was being listed then")
         self._move(at)
-        return View(self.cluster, self._inventory.facts, self._inventory.engine, self._inventory.placement)
+        return View(self._inventory)
 
     # Folding
 

@@ -8,6 +8,7 @@ would give.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 from msgspec import field
 
@@ -19,6 +20,10 @@ from monitor.state.placement import Placement, Touched
 _DECLARED = frozenset({Kind.DECLARATION, Kind.DECLARED_DOMAIN})
 HELD = API_KINDS | _DECLARED
 """Kinds that verdicts or placement depend on."""
+
+_FEW = frozenset({Kind.NODE, Kind.IP_POOL, Kind.FELIX_CONFIGURATION, Kind.DECLARATION})
+
+F = TypeVar("F", bound=Fact)
 
 _POLICED = API_KINDS - {Kind.REPLICA_SET, Kind.JOB}
 
@@ -35,6 +40,7 @@ class Inventory:
         self.cluster = cluster
         self.facts: dict[FactKey, Fact] = {}
         self.unread: dict[FactKey, str] = {}  # key -> why its fact cannot be read
+        self._few: dict[FactKey, Fact] = {}  # those of kinds with few objects, which are asked for by type
         self._before: dict[FactKey, Fact | None] = {}  # changed keys, and what they held when last looked at
         self._engine: Engine | None = None
         self._placement = Placement(cluster)
@@ -49,11 +55,16 @@ class Inventory:
         if old == new and was_unread == self.unread.get(key):
             return False
         self._before.setdefault(key, old)
-        if new is None:
-            self.facts.pop(key, None)
-        else:
-            self.facts[key] = new
+        for index in (self.facts, self._few) if key.kind in _FEW else (self.facts,):
+            if new is None:
+                index.pop(key, None)
+            else:
+                index[key] = new
         return True
+
+    def of_type(self, kind: type[F]) -> list[F]:
+        """The facts of one of the kinds that have few objects, in the order of their keys."""
+        return [fact for _, fact in sorted(self._few.items()) if isinstance(fact, kind)]
 
     @property
     def engine(self) -> Engine:
