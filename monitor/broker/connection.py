@@ -41,7 +41,7 @@ class Connection(Struct, frozen=True, kw_only=True):
     @property
     def fetch_wait_ms(self) -> int:
         """How long a fetch may wait for data. The mock cluster always waits that long, so this is its latency."""
-        return 100 if self.is_embedded else 1500
+        return 100 if self.is_embedded else 500
 
     @property
     def uses_tls(self) -> bool:
@@ -56,7 +56,7 @@ class Connection(Struct, frozen=True, kw_only=True):
         return f"Connection({self.bootstrap!r}, {self.security})"
 
 
-def from_settings(kafka: settings.Kafka) -> Connection:
+def from_settings(kafka: settings.Kafka, *, is_embedded: bool = False) -> Connection:
     password = settings.secret(kafka.password, kafka.password_file, what="the Kafka password (kafka.password_file)")
     connection = Connection(
         bootstrap=kafka.bootstrap,
@@ -67,6 +67,7 @@ def from_settings(kafka: settings.Kafka) -> Connection:
         ca_file=str(kafka.ca_file or ""),
         certificate_file=str(kafka.certificate_file or ""),
         key_file=str(kafka.key_file or ""),
+        is_embedded=is_embedded,
     )
     if connection.uses_sasl and not connection.username:
         raise settings.SettingsError(f"kafka.security is {kafka.security}: set kafka.username and kafka.password")

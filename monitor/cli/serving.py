@@ -73,7 +73,7 @@ def stream_parts(process: Process, store: Store, group: str) -> Parts:
     settings = process.settings
     gauges = Gauges(process.exposition, process.health, store, now=clock.now, monotonic=clock.monotonic)
     return Parts(
-        connection=connection.from_settings(settings.kafka),
+        connection=connection.from_settings(settings.kafka, is_embedded=settings.embedded),
         store=store,
         observer=gauges,
         group=_group(settings, group),
