@@ -1,0 +1,148 @@
+"""What a person sees of the command line: exit codes, errors with their fix, output forms."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from store.recordings import failing, passing, recording
+
+from monitor.cli import context
+from monitor.store import Store
+
+
+def segmon(*arguments, **environment):
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("SEGMON_")}
+    return subprocess.run(
+        [sys.executable, "-m", "monitor.cli.main", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=clean | environment,
+    )
+
+
+@pytest.fixture
+def record(tmp_path):
+    """A record with one open finding, as its URL."""
+    url = f"sqlite:///{tmp_path}/segmon.db"
+    store = Store.open(url)
+    store.upgrade()
+    store.record(recording(1, failing()))
+    store.close()
+    return url
+
+
+def test_open_findings_end_with_1_and_are_listed(record):
+    done = segmon("findings", "--database", record)
+
+    assert done.returncode == 1
+    assert "namespace/shop" in done.stdout
+    assert "is open" in done.stdout
+
+
+def test_findings_as_json_hold_proof_and_fix(record):
+    done = segmon("findings", "--database", record, "--output", "json")
+
+    [finding] = json.loads(done.stdout)
+    assert finding["trace"] == ["no policy selects it"]
+    assert finding["fix"] == "close it"
+
+
+def test_no_findings_end_with_0_only_if_something_was_evaluated(tmp_path):
+    url = f"sqlite:///{tmp_path}/segmon.db"
+    store = Store.open(url)
+    store.upgrade()
+    nothing = segmon("findings", "--database", url)
+    store.record(recording(1, passing()))
+
+    evaluated = segmon("findings", "--database", url)
+
+    assert nothing.returncode == 3
+    assert "nothing has been recorded yet" in nothing.stderr
+    assert evaluated.returncode == 0
+
+
+def test_a_domain_is_described_by_its_name(record):
+    done = segmon("describe", "domain", "shop", "--database", record)
+    unknown = segmon("describe", "domain", "shpo", "--database", record)
+
+    assert done.returncode == 0
+    assert "✘ fail" in done.stdout
+    assert "fix: close it" in done.stdout
+    assert (unknown.returncode, "known: namespace/shop" in unknown.stderr) == (2, True)
+
+
+def test_verify_names_the_head_of_the_chain_and_ends_with_3_when_it_is_broken(record):
+    good = segmon("verify", "--database", record)
+    store = Store.open(record)
+    with store._engine.begin() as connection:
+        connection.exec_driver_sql("DROP TRIGGER tr_finding_transition_update")  # what an administrator can do
+        connection.exec_driver_sql("UPDATE finding_transition SET sentence = 'x', severity = 'low'")
+    store.close()
+
+    bad = segmon("verify", "--database", record)
+
+    assert good.returncode == 0
+    assert "head " in good.stdout
+    assert bad.returncode == 3
+    assert "is not what the chain covers" in bad.stderr
+
+
+def test_an_old_database_names_the_command_that_mends_it(tmp_path):
+    done = segmon("findings", "--database", f"sqlite:///{tmp_path}/new.db")
+
+    assert done.returncode == 2
+    assert "fix: segmon db upgrade" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_database_is_upgraded_once_and_again_without_harm(tmp_path):
+    url = f"sqlite:///{tmp_path}/new.db"
+
+    first, second = (segmon("db", "upgrade", "--database", url) for _ in range(2))
+
+    assert first.stdout.startswith("upgraded from empty to ")
+    assert second.stdout.startswith("already at revision ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "said"),
+    [
+        (("findings", "--database", "nonsense"), {}, "no database URL"),
+        (("findings", "--database", "mysql://x/y"), {}, "PostgreSQL or SQLite"),
+        (("findings",), {"SEGMON_KAFKKA__BOOTSTRAP": "x"}, "did you mean 'kafka'"),
+        (("--config", "/absent.yaml", "findings"), {}, "cannot read settings /absent.yaml"),
+        (("up",), {}, "give one of --demo, --manifests DIR and --kubeconfig FILE"),
+        (("collect",), {}, "collect needs a file to remember how far it read"),
+    ],
+)
+def test_what_a_person_can_mend_is_told_without_a_traceback(arguments, environment, said):
+    done = segmon(*arguments, **environment)
+
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_broker_that_is_away_is_a_line_of_the_doctor(record):
+    done = segmon("doctor", "--bootstrap", "127.0.0.1:1", "--database", record)
+
+    assert done.returncode == 1
+    assert "✘ broker 127.0.0.1:1" in done.stdout
+    assert "✔ database" in done.stdout
+    assert "✔ clock" in done.stdout
+
+
+def test_names_from_a_cluster_cannot_steer_the_terminal_or_a_spreadsheet(capsys):
+    row = {"subject": "=cmd()\x1b[2J\u202e"}
+
+    context.emit([row], ("subject",), context.Output.TABLE)
+    context.emit([row], ("subject",), context.Output.CSV)
+
+    said = capsys.readouterr().out
+    assert "\x1b" not in said
+    assert "\u202e" not in said
+    assert "'=cmd()" in said
