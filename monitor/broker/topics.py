@@ -136,7 +136,7 @@ async def _create(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec], replic
 async def _visible(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> None:
     """Wait until the broker's metadata know what it has just created: they follow a moment later."""
     async with asyncio.timeout(VISIBLE_SECONDS):
-        while len(await _partition_counts(admin, specs)) < len(specs):  # noqa: ASYNC110 - a broker announces nothing
+        while len(await _partition_counts(admin, specs)) < len(specs):
             await asyncio.sleep(0.1)
 
 
