@@ -20,7 +20,7 @@ from models.verdicts import Connection, Direction, FlowVerdict, Verdict
 from monitor.policy import addresses, model, strangers
 from monitor.policy.chains import Question
 from monitor.policy.matching import Packet
-from monitor.policy.verdict import Chain, Stage
+from monitor.policy.verdict import Chain, Outcome, Stage
 from monitor.policy.world import World
 
 _MANY_ANSWERS = 32_768
@@ -96,6 +96,14 @@ class Engine:
             egress=egress, ingress=ingress, egress_pending=egress_pending, ingress_pending=ingress_pending
         )
 
+    def stage(self, host_id: str, stage: str, direction: Direction, connection: Connection) -> Verdict | None:
+        """One of a host endpoint's four policy lists (13.4). None: nothing in it decides, and what follows is asked."""
+        chain = self.chain(host_id, Question(direction, Stage(stage)))
+        if not chain.tiers and chain.end is not Outcome.DENY:
+            return None
+        walked = chain.walked(self.packet(connection))
+        return None if walked.outcomes == {Outcome.NEXT} else walked.verdict
+
     def stranger(self, endpoint_id: str, direction: Direction) -> Verdict:
         """The verdict for a peer that nothing names: the proof behind default-deny."""
         chain, endpoint = self._of(endpoint_id, direction).enforced, self.endpoints[endpoint_id]
@@ -113,7 +121,9 @@ class Engine:
     # --- for explanations and sets -------------------------------------------------------------------------------
 
     def chain(self, endpoint_id: str, question: Question) -> Chain:
-        """What an endpoint meets, in order."""
+        """What an endpoint meets, in order. KeyError for one that is not there."""
+        if endpoint_id not in self.world.subjects.endpoints:
+            raise KeyError(f"no endpoint {endpoint_id}: not there, finished, without address or on the host's network")
         return self.world.chain(endpoint_id, question)
 
     def packet(self, connection: Connection) -> Packet:
@@ -135,7 +145,7 @@ class Engine:
     def _of(self, endpoint_id: str, direction: Direction) -> _Lists:
         found = self._lists.get((endpoint_id, direction))
         if found is None:
-            enforced = self.world.chain(endpoint_id, Question(direction))
-            pending = self.world.chain(endpoint_id, Question(direction, Stage.NORMAL, is_pending=True))
+            enforced = self.chain(endpoint_id, Question(direction))
+            pending = self.chain(endpoint_id, Question(direction, Stage.NORMAL, is_pending=True))
             found = self._lists[endpoint_id, direction] = _Lists(enforced, pending)
         return found

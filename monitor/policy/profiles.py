@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Final, TypeVar
 
 from models.facts import Namespace, Profile, ServiceAccount
 from models.verdicts import Direction
@@ -16,10 +16,12 @@ from monitor.policy.convert_endpoints import DEFAULT_ALLOW
 from monitor.policy.matching import CompiledRule, Surroundings
 from monitor.policy.verdict import ProfileSteps
 
+Value = TypeVar("Value")
 Origin = Namespace | ServiceAccount | Profile
 _ALLOW_ALL: Final = (model.Rule(action=model.ALLOW),)
 _DROP_ALL: Final = (model.Rule(action=model.DENY),)
 _NO_LABELS: Final[Mapping[str, str]] = {}
+_BUILT_IN: Final = model.Profile(name=DEFAULT_ALLOW, ingress=_ALLOW_ALL, egress=_ALLOW_ALL)
 
 
 def name_of(origin: Origin) -> str:
@@ -37,9 +39,8 @@ class Profiles:
     def __init__(self, surroundings: Surroundings) -> None:
         self._surroundings = surroundings
         self._labels: dict[str, Mapping[str, str]] = {}
-        self._profiles: dict[str, model.Profile] = {
-            DEFAULT_ALLOW: model.Profile(name=DEFAULT_ALLOW, ingress=_ALLOW_ALL, egress=_ALLOW_ALL)
-        }
+        self._profiles: dict[str, model.Profile] = {DEFAULT_ALLOW: _BUILT_IN}
+        self._origins: dict[tuple[str, bool], Origin] = {}
         self._rules: dict[tuple[str, Direction], tuple[CompiledRule, ...]] = {}
 
     @property
@@ -53,18 +54,27 @@ class Profiles:
 
     def put(self, origin: Origin) -> bool:
         """Whether anything of it is new."""
-        made, labels = _made(origin), _handed_down(origin)
-        if self._profiles.get(made.name) == made and self._labels.get(made.name) == labels:
-            return False
-        self._forget(made.name)
-        self._profiles[made.name] = made
-        self._labels[made.name] = labels
-        return True
+        name = name_of(origin)
+        self._origins[name, isinstance(origin, Profile)] = origin
+        return self._settle(name)
 
-    def take(self, name: str) -> None:
+    def take(self, origin: Origin) -> bool:
+        """Whether anything of it is gone."""
+        name = name_of(origin)
+        self._origins.pop((name, isinstance(origin, Profile)), None)
+        return self._settle(name)
+
+    def _settle(self, name: str) -> bool:
+        """A Profile object speaks for itself; without one the namespace or the account does."""
+        origin = self._origins.get((name, True)) or self._origins.get((name, False))
+        made = _BUILT_IN if name == DEFAULT_ALLOW else None if origin is None else _made(origin)
+        labels = None if origin is None else _handed_down(origin)
+        if self._profiles.get(name) == made and self._labels.get(name) == labels:
+            return False
         self._forget(name)
-        self._profiles.pop(name, None)
-        self._labels.pop(name, None)
+        _set_or_drop(self._profiles, name, made)
+        _set_or_drop(self._labels, name, labels)
+        return True
 
     def _forget(self, name: str) -> None:
         for direction in Direction:
@@ -93,6 +103,13 @@ class Profiles:
     def compiled(self, name: str) -> Iterator[CompiledRule]:
         for direction in Direction:
             yield from self.rules(name, direction)
+
+
+def _set_or_drop(table: dict[str, Value], name: str, value: Value | None) -> None:
+    if value is None:
+        table.pop(name, None)
+    else:
+        table[name] = value
 
 
 def _made(origin: Origin) -> model.Profile:

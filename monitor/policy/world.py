@@ -140,9 +140,7 @@ class World:
         name = profiles.name_of(origin)
         user = (_PROFILE, "", name)
         old = tuple(self.profiles.compiled(name))
-        if key not in self.facts:
-            self.profiles.take(name)
-        elif not self.profiles.put(origin):
+        if not (self.profiles.put(origin) if key in self.facts else self.profiles.take(origin)):
             return ()
         self.peers.adopt(user, self.profiles.compiled(name))
         self.peers.release(user, old)
