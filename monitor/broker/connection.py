@@ -75,6 +75,11 @@ def from_settings(kafka: settings.Kafka, *, is_embedded: bool = False) -> Connec
     return connection
 
 
+def of(everything: settings.Settings) -> Connection:
+    """The connection of a process, embedded or not."""
+    return from_settings(everything.kafka, is_embedded=everything.embedded)
+
+
 def tls_context(connection: Connection) -> SSLContext | None:
     """The TLS context of this connection, None where it has none."""
     if not connection.uses_tls:

@@ -35,7 +35,7 @@ async def _create(settings: Settings) -> list[str]:
     from monitor.broker.producing import Producer  # noqa: PLC0415
     from monitor.cli.database import opened  # noqa: PLC0415
 
-    broker = connection.from_settings(settings.kafka)
+    broker = connection.of(settings)
     replication = topics.Replication(
         factor=settings.kafka.replication_factor, min_insync=settings.kafka.min_insync_replicas
     )
@@ -81,14 +81,14 @@ def replay(ctx: typer.Context, *, bootstrap: Bootstrap = None) -> None:
 async def _letters(settings: Settings) -> list[DeadLetter]:
     from monitor.broker import connection  # noqa: PLC0415
 
-    return await _read(connection.from_settings(settings.kafka))
+    return await _read(connection.of(settings))
 
 
 async def _replay(settings: Settings) -> Replayed:
     from monitor.broker import connection, dead_letters, topics  # noqa: PLC0415
     from monitor.broker.producing import Producer  # noqa: PLC0415
 
-    broker = connection.from_settings(settings.kafka)
+    broker = connection.of(settings)
     async with Producer(broker) as producer:
         return await dead_letters.replay(producer, topics.Topics(), await _read(broker))
 

@@ -66,9 +66,9 @@ class Tree:
             settings = _settings(wanted, url, address)
             made = cls(wanted, home, settings, store)
             made._children.append(("broker", broker))
-            made.producer = await stack.enter_async_context(Producer(connection.from_settings(settings.kafka)))
+            made.producer = await stack.enter_async_context(Producer(connection.of(settings)))
             await epochs.begin(
-                connection.from_settings(settings.kafka),
+                connection.of(settings),
                 made.producer,
                 FACTS.name,
                 lambda: asyncio.to_thread(store.next_epoch, FACTS.name),

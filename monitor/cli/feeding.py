@@ -65,7 +65,7 @@ async def collect(
     if not sources:
         raise SettingsError("collect has nothing to read\n       fix: give --logs FILE, or --kmsg on a node")
     parse = parsing.log_lines(settings.collect.log_prefixes)
-    async with Producer(connection.from_settings(settings.kafka)) as producer:
+    async with Producer(connection.of(settings)) as producer:
         how = Collecting(
             producer=producer,
             topic=FLOWS.name,

@@ -8,7 +8,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
 from models.errors import UserError
@@ -70,26 +69,18 @@ app.add_typer(broker.dead_app, name="dead")
 def main() -> None:
     """Exit codes: 0 evaluated, 1 findings, 2 usage or configuration, 3 could not evaluate, 4 internal."""
     try:
-        code = app(standalone_mode=False)
-    except click.exceptions.Exit as done:
-        code = done.exit_code
-    except click.exceptions.Abort:
-        code = 130
-    except click.ClickException as wrong:
-        wrong.show()
-        code = 2
+        app()
     except UserError as wrong:
-        code = _told(f"error: {wrong}", wrong.exit_code)
+        sys.exit(_told(f"error: {wrong}", wrong.exit_code))
     except KeyboardInterrupt:
-        code = 130
+        sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()
-        code = 0
+        sys.exit(0)
     except Exception as fault:  # noqa: BLE001 - the last door: an internal fault has its own exit code
-        code = _told(
-            f"internal error: {type(fault).__name__}: {fault}\n       fix: run again with --debug, report it", 4
+        sys.exit(
+            _told(f"internal error: {type(fault).__name__}: {fault}\n       fix: run again with --debug, report it", 4)
         )
-    sys.exit(code if isinstance(code, int) else 0)
 
 
 def _told(message: str, code: int) -> int:
