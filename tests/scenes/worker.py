@@ -62,7 +62,7 @@ async def run(arguments: dict) -> None:
         topics=topics_of(arguments["prefix"]),
         tick_seconds=arguments.get("tick_seconds", 1.0),
     )
-    print(READY, flush=True)
+    sys.stderr.write(READY + "\n")
     await {"assess": wiring.run_assess, "match": wiring.run_match}[runs](parts, stop)
 
 

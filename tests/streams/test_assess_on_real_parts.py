@@ -1,0 +1,42 @@
+"""Facts become findings on real Kafka and PostgreSQL: once, whoever dies or joins meanwhile."""
+
+from scenes.cluster import default_deny, namespace, pod
+
+SHOP = (namespace("shop"), pod("shop", "web", "10.0.0.1"), namespace("bank"), pod("bank", "db", "10.0.0.2"))
+OPEN = ("default-deny-ingress", "shop/Pod/web")
+
+
+async def test_a_policy_that_goes_opens_findings_and_one_that_comes_resolves_them(world):
+    async with world.scene() as scene, world.running():
+        await scene.list_all(*SHOP, default_deny("bank"))
+        await world.until(lambda: OPEN in world.findings(), "the open namespace is found")
+        await scene.publish(default_deny("shop"))
+        await world.until(lambda: not world.findings(), "it is resolved")
+        await scene.remove(default_deny("shop"))
+        await world.until(lambda: OPEN in world.findings(), "it is found again")
+
+        await world.check()
+
+
+async def test_nothing_is_judged_before_the_first_listing_has_ended(world):
+    async with world.scene() as scene, world.running():
+        await scene.publish(*SHOP)
+        await world.caught_up()
+        before = world.statuses()
+        await scene.list_all(*SHOP)
+        await world.until(world.findings, "the open namespaces are found")
+
+        assert before == {}
+
+
+async def test_clusters_of_one_partition_do_not_mix(world):
+    same = next(f"c{n}" for n in range(100) if world.place(f"c{n}") == world.place("east"))
+    async with world.scene() as east, world.scene(same) as other, world.running():
+        await east.list_all(*SHOP)
+        await other.list_all(*SHOP, default_deny("shop"), default_deny("bank"))
+        await world.until(world.findings, "the first cluster has findings")
+        await world.until(lambda: world.statuses(same), "the second one is judged")
+
+        await world.check("east")
+        await world.check(same)
+        assert world.findings(same) == set()

@@ -1,0 +1,170 @@
+"""Processes, broker and database fail under load; in the end SQL is what a fresh evaluation of the facts gives.
+
+After each: no transition is doubled and the chain verifies (`World.check`).
+"""
+
+import asyncio
+import itertools
+from contextlib import asynccontextmanager
+
+import sqlalchemy as sa
+from scenes.cluster import allow_all, default_deny, namespace, pod
+
+from models import tables
+from models.facts import Kind
+
+NAMESPACES = [f"n{number}" for number in range(6)]
+
+
+def everything():
+    for number, name in enumerate(NAMESPACES):
+        yield namespace(name)
+        for at in range(3):
+            yield pod(name, f"p{at}", f"10.0.{number}.{at + 1}", app=f"a{at}")
+
+
+@asynccontextmanager
+async def load(scene, *, every=0.01):
+    """Policies and pods come and go for as long as the block lasts; ends in a state of its own."""
+    stop = asyncio.Event()
+
+    async def change():
+        for number in itertools.count():
+            if stop.is_set():
+                return
+            name = NAMESPACES[number % len(NAMESPACES)]
+            match number // len(NAMESPACES) % 4:
+                case 0:
+                    await scene.publish(default_deny(name))
+                case 1:
+                    await scene.publish(pod(name, "extra", f"10.1.{number % 200}.1", turn=str(number)))
+                case 2:
+                    await scene.publish(allow_all(name))
+                case 3:
+                    await scene.remove(default_deny(name), pod(name, "extra", ""))
+            if number % 20 == 0:
+                await scene.beat()
+            await asyncio.sleep(every)
+
+    task = asyncio.create_task(change())
+    try:
+        yield
+    finally:
+        stop.set()
+        await task
+
+
+async def moved(world, by=1):
+    """Until the recorded place has moved on."""
+    before = world.applied()
+    await world.until(
+        lambda: (now := world.applied()) and (before is None or now.offset >= before.offset + by),
+        f"the recorded place moves on from {before}",
+    )
+
+
+async def test_a_worker_killed_in_mid_batch_loses_nothing_and_doubles_nothing(world):
+    async with world.scene() as scene:
+        await scene.list_all(*everything())
+        with world.worker() as first, world.worker() as second:
+            async with load(scene):
+                await moved(world, 30)
+                await asyncio.to_thread(first.kill)
+                await moved(world, 30)
+                await asyncio.to_thread(first.start)
+                await moved(world, 30)
+                await asyncio.to_thread(second.kill)
+                await moved(world, 30)
+
+            await world.check()
+
+
+async def test_kafka_stopped_and_started_is_caught_up(world, kafka):
+    async with world.scene() as scene, world.running():
+        await scene.list_all(*everything())
+        async with load(scene):
+            await moved(world, 20)
+        await asyncio.to_thread(kafka.kill)
+        await asyncio.sleep(0.5)
+        await asyncio.to_thread(kafka.start)
+        async with load(scene):
+            await moved(world, 20)
+
+        await world.check()
+
+
+async def test_a_frozen_database_holds_facts_back_and_nothing_is_lost(world, postgres):
+    async with world.scene() as scene, world.running():
+        await scene.list_all(*everything())
+        async with load(scene):
+            await moved(world, 20)
+            await asyncio.to_thread(postgres.restart)
+            await moved(world, 20)
+            await asyncio.to_thread(postgres.kill)
+            await asyncio.to_thread(postgres.start)
+            await moved(world, 20)
+
+        await world.check()
+
+
+@asynccontextmanager
+async def locked(world, cluster="east"):
+    """Whoever records this cluster waits, and is told after a while to try again."""
+    engine = sa.create_engine(world.url)
+    with engine.connect() as connection:
+        where = (tables.applied.c.cluster == cluster) & (tables.applied.c.partition == world.place(cluster))
+        connection.execute(sa.select(tables.applied).where(where).with_for_update())
+        yield
+        connection.rollback()
+    engine.dispose()
+
+
+async def test_a_worker_joins_and_leaves_while_another_is_stuck_in_a_retry(world):
+    other = next(f"c{n}" for n in range(100) if world.place(f"c{n}") != world.place("east"))
+    async with world.scene() as scene, world.scene(other) as away, world.running(), world.running():
+        await scene.list_all(*everything())
+        await away.list_all(*everything())
+        await world.caught_up()
+        async with locked(world):
+            await scene.publish(default_deny("n0"))
+            with world.worker() as third:
+                await asyncio.sleep(2)
+                await away.publish(default_deny("n1"))
+                await world.until(
+                    lambda: ("default-deny-ingress", "n1/Pod/p0") not in world.findings(other),
+                    "the other cluster is judged meanwhile",
+                )
+                await asyncio.to_thread(third.stop)
+        async with load(scene):
+            await moved(world, 20)
+
+        await world.check()
+        await world.check(other)
+
+
+async def test_facts_replayed_from_the_beginning_change_nothing(world):
+    async with world.scene() as scene:
+        async with world.running():
+            await scene.list_all(*everything())
+            async with load(scene):
+                await moved(world, 40)
+            await world.check()
+        before = {table.name: world.rows(table) for table in (tables.finding_transition, tables.fact_revision)}
+        async with world.running(group=f"{world.prefix}replayed"):
+            await scene.beat()
+            await world.check()
+
+    assert {table.name: world.rows(table) for table in (tables.finding_transition, tables.fact_revision)} == before
+
+
+async def test_each_change_is_one_revision(world):
+    async with world.scene() as scene, world.running():
+        await scene.list_all(*everything())
+        for _ in range(3):
+            await scene.publish(default_deny("n0"))
+            await scene.publish(default_deny("n0"))
+            await scene.remove(default_deny("n0"))
+        await world.caught_up()
+
+        raws = [row["raw"] is None for row in world.revisions(Kind.KUBERNETES_NETWORK_POLICY)]
+        assert raws == [False, True] * 3
