@@ -54,7 +54,7 @@ class Timing(Struct, frozen=True, kw_only=True):
     settled: float = 2.0  # a watch open for this long is a success
     silence: float = 80.0  # API servers send bookmarks every 60 to 75 s
     silence_without_bookmarks: float = 60.0
-    slow_retry: float = 60.0
+    slow_retry: float = 80.0  # the first tries are quick: a server that just started knows no roles yet
     kind_requests_each: float = 5.0  # in the long run, one list or watch per kind
     kind_requests_burst: int = 6
 
@@ -81,6 +81,7 @@ class Reflector:
             reaching.pace, burst=self._timing.kind_requests_burst, seconds_each=self._timing.kind_requests_each
         )
         self._backoff = Backoff(reaching.pace)
+        self._slow_backoff = Backoff(reaching.pace, cap_seconds=self._timing.slow_retry)
         self._version = ""  # "" = not listed yet, or to be listed again
         self._in_pages = True
         self._has_bookmarks: bool | None = None
@@ -101,8 +102,7 @@ class Reflector:
 
     async def _recover(self, error: ApiFailedError) -> None:
         if error.failure in _SLOWLY:
-            pace = self._reaching.pace
-            await pace.sleep(self._timing.slow_retry * (0.75 + pace.chance.random() / 2))
+            await self._slow_backoff.pause(at_least=error.retry_after_seconds)
             return
         if error.failure is Failure.UNAUTHORIZED:
             await self._renewed()
@@ -157,6 +157,7 @@ class Reflector:
         if line:
             self._take(line)
         self._backoff.succeeded()
+        self._slow_backoff.succeeded()
         self._sink.seen()
 
     def _silence(self) -> float:
