@@ -7,7 +7,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from models.compliance import Evaluation, Revision, Vouched
-from models.facts import FlowClass
+from models.facts import FactKey, FlowClass
 from models.topics import Position
 
 
@@ -33,6 +33,23 @@ class WaiverRow(Struct, frozen=True, kw_only=True):
     expires_at: datetime
 
 
+class PolicyEffect(Struct, frozen=True, kw_only=True):
+    """What one change of a policy did to what may connect, in words ("shop -> payments tcp/5432")."""
+
+    key: FactKey
+    position: Position
+    widened: tuple[str, ...] = ()
+    closed: tuple[str, ...] = ()
+
+
+class Reach(Struct, frozen=True, kw_only=True):
+    """What may connect from one domain to another, in words; every pair that is left out may not."""
+
+    source: str
+    destination: str
+    connections: tuple[str, ...]
+
+
 class Recording(Struct, frozen=True, kw_only=True):
     """One slice of facts of one cluster, folded and (if live) judged. `expected` = where SQL must stand: the fence."""
 
@@ -46,6 +63,8 @@ class Recording(Struct, frozen=True, kw_only=True):
     vouched: tuple[Vouched, ...] = ()
     not_evaluated: tuple[Span, ...] = ()
     waivers: tuple[WaiverRow, ...] | None = None  # None = unchanged
+    effects: tuple[PolicyEffect, ...] = ()
+    reach: tuple[Reach, ...] | None = None  # None = unchanged
 
 
 class Transition(Struct, frozen=True, kw_only=True):

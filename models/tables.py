@@ -116,15 +116,26 @@ fact_revision = Table(
 domain = Table(
     "domain",
     metadata,
-    Column("cluster", String(253), primary_key=True),
-    Column("id", String(512), primary_key=True),
+    Column("span_id", _id, primary_key=True, autoincrement=True),
+    Column("cluster", String(253), nullable=False),
+    Column("id", String(512), nullable=False),
     Column("level", String(32), nullable=False),
     Column("name", String(512), nullable=False),
     Column("owner", Text, nullable=False),
     Column("criticality", String(16), nullable=False),
     Column("environment", Text, nullable=False),
     Column("from_at", UtcDateTime, nullable=False),
-    Column("to_at", UtcDateTime),  # NULL = exists
+    Column("to_at", UtcDateTime),  # NULL = exists, as described
+    CheckConstraint("to_at IS NULL OR to_at >= from_at", name="ordered"),
+    Index(
+        "ix_domain_open",
+        "cluster",
+        "id",
+        unique=True,
+        postgresql_where=text("to_at IS NULL"),
+        sqlite_where=text("to_at IS NULL"),
+    ),
+    Index("ix_domain_span", "cluster", "id", "from_at"),
 )
 
 domain_member = Table(
@@ -147,7 +158,7 @@ domain_member = Table(
         postgresql_where=text("to_at IS NULL"),
         sqlite_where=text("to_at IS NULL"),
     ),
-    Index("ix_domain_member_span", "cluster", "domain", "from_at"),
+    Index("ix_domain_member_span", "cluster", "domain", "subject", "from_at"),
 )
 
 control_status = Table(
@@ -166,6 +177,7 @@ control_status = Table(
     Column("to_at", UtcDateTime),
     CheckConstraint("to_at IS NULL OR to_at >= from_at", name="ordered"),
     UniqueConstraint("cluster", "domain", "control", "from_at"),
+    Index("ix_control_status_to", "cluster", "to_at"),
     Index(
         "ix_control_status_open",
         "cluster",
@@ -231,6 +243,7 @@ finding_transition = Table(
     Column("evidence", _json, nullable=False),
     Index("ix_finding_transition_at", "cluster", "at"),
     Index("ix_finding_transition_finding", "finding_id", "at"),
+    Index("ix_finding_transition_domain", "cluster", "domain", "at"),
 )
 
 waiver = Table(
@@ -261,6 +274,77 @@ evidence_gap = Table(
     Column("to_at", UtcDateTime, nullable=False),
     Column("reason", Text, nullable=False),
     Index("ix_evidence_gap_at", "cluster", "from_at"),
+)
+
+policy_change = Table(
+    "policy_change",
+    metadata,
+    _serial(),
+    Column("cluster", String(253), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("offset", BigInteger, nullable=False),
+    Column("kind", String(64), nullable=False),
+    Column("namespace", String(253), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("change", String(16), nullable=False),  # created, changed, deleted
+    Column("before", String(64)),  # digest of the revision; NULL = there was none
+    Column("after", String(64)),
+    Column("approval", Text, nullable=False),
+    Column("widened", _json),  # connections gained, in words; NULL = not worked out
+    Column("closed", _json),
+    Index("ix_policy_change_at", "cluster", "at"),
+)
+
+domain_reach = Table(
+    "domain_reach",
+    metadata,
+    _serial(),
+    Column("cluster", String(253), nullable=False),
+    Column("source", String(512), nullable=False),
+    Column("destination", String(512), nullable=False),
+    Column("connections", _json, nullable=False),  # in words: tcp/8080, udp/53
+    Column("from_at", UtcDateTime, nullable=False),
+    Column("to_at", UtcDateTime),
+    CheckConstraint("to_at IS NULL OR to_at >= from_at", name="ordered"),
+    Index(
+        "ix_domain_reach_open",
+        "cluster",
+        "source",
+        "destination",
+        unique=True,
+        postgresql_where=text("to_at IS NULL"),
+        sqlite_where=text("to_at IS NULL"),
+    ),
+    Index("ix_domain_reach_span", "cluster", "source", "destination", "from_at"),
+)
+
+report = Table(
+    "report",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("cluster", String(253), nullable=False),
+    Column("domain", String(512), nullable=False),  # "" = all
+    Column("schedule", String(16), nullable=False),  # daily, weekly, monthly; "" = asked for by hand
+    Column("from_at", UtcDateTime, nullable=False),
+    Column("to_at", UtcDateTime, nullable=False),
+    Column("made_at", UtcDateTime, nullable=False),
+    Column("release", String(64), nullable=False),
+    Column("manifest", String(64)),  # digest of the manifest; NULL = being made
+    Column("chain_seq", BigInteger, nullable=False),
+    Column("chain_hash", String(64), nullable=False),
+    Column("place", Text, nullable=False),  # folder it was written to
+    Index(
+        "ix_report_scheduled",
+        "cluster",
+        "domain",
+        "schedule",
+        "from_at",
+        "to_at",
+        unique=True,
+        postgresql_where=text("schedule <> ''"),
+        sqlite_where=text("schedule <> ''"),
+    ),
 )
 
 source_position = Table(
@@ -321,7 +405,7 @@ chain = Table(
     Column("seq", BigInteger, primary_key=True, autoincrement=False),
     Column("at", UtcDateTime, nullable=False),
     Column("what", String(64), nullable=False),
-    Column("content", LargeBinary, nullable=False),  # canonical bytes that the digest covers
+    Column("content", LargeBinary),  # canonical bytes that the digest covers; NULL = retired
     Column("digest", String(64), nullable=False),
     Column("previous", String(64), nullable=False),
     Column("hash", String(64), nullable=False),

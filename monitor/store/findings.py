@@ -53,11 +53,8 @@ def record(connection: Connection, evaluation: Evaluation) -> tuple[list[Transit
 
 
 def covered(row: Mapping[str, Any]) -> dict[str, Any]:
-    """What the chain says of a transition."""
-    return {
-        name: row[name]
-        for name in ("finding_id", "domain", "control", "subject", "severity", "transition", "at", "epoch", "offset")
-    }
+    """What the chain says of a transition: all of it."""
+    return {name: row[name] for name in row if name not in {"id", "cluster"}}
 
 
 def _judged(evaluation: Evaluation) -> dict[str, Judged]:

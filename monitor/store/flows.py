@@ -24,6 +24,9 @@ _places = tables.source_position
 _paths = tables.observed_path
 _windows = tables.flow_window
 
+UNHEARD = -1
+"""The position of a generation's row inside the transaction that hears it for the first time."""
+
 
 def record(connection: Connection, recording: FlowRecording) -> FlowsRecorded:
     """Count a batch, or find that it was counted.
@@ -63,7 +66,14 @@ def _is_place(recording: FlowRecording) -> Any:
 
 
 def _locked_place(connection: Connection, recording: FlowRecording) -> Any:
-    return connection.execute(select(_places).where(_is_place(recording)).with_for_update()).one_or_none()
+    """The locked row; None for a generation that was never heard.
+
+    Its row is put there first, so that two that hear it at once have something to wait for each other on.
+    """
+    unheard = _place_row(recording) | {"position": UNHEARD}
+    connection.execute(sql.insert(connection, _places).values(**unheard).on_conflict_do_nothing())
+    row = connection.execute(select(_places).where(_is_place(recording)).with_for_update()).one()
+    return None if row.position == UNHEARD else row
 
 
 def _gap(connection: Connection, recording: FlowRecording, stored: Any) -> dict[str, Any] | None:
@@ -101,18 +111,26 @@ def _missing_of_predecessor(connection: Connection, recording: FlowRecording) ->
 
 
 def _move_place(connection: Connection, recording: FlowRecording, stored: Any) -> None:
-    row = {
+    row = _place_row(recording)
+    if stored is not None:
+        row["position"] = max(recording.end, stored.position)
+        row["heard_at"] = max(recording.at, stored.heard_at)
+        row |= {name: row[name] + getattr(stored, name) for name in ("records", "unparsed", "lost")}
+    sql.put(connection, _places, [row])
+
+
+def _place_row(recording: FlowRecording) -> dict[str, Any]:
+    return {
         "cluster": recording.cluster,
         "source": recording.source,
         "generation": recording.generation,
         "node": recording.node,
-        "position": max(recording.end, stored.position if stored else 0),
+        "position": recording.end,
         "heard_at": recording.at,
-        "records": recording.records + (stored.records if stored else 0),
-        "unparsed": recording.unparsed + (stored.unparsed if stored else 0),
-        "lost": recording.lost + (stored.lost if stored else 0),
+        "records": recording.records,
+        "unparsed": recording.unparsed,
+        "lost": recording.lost,
     }
-    sql.put(connection, _places, [row])
 
 
 def _record_paths(connection: Connection, recording: FlowRecording) -> int:

@@ -1,7 +1,8 @@
-"""Domains, members and control statuses as intervals: opened, closed, never rewritten; no gap, no overlap.
+"""Domains, members, statuses and reach as intervals: opened, closed, never rewritten; no gap, no overlap.
 
-Law: an interval that would be empty (opened and closed at one log time) was never true for any time: it is replaced.
+Law: an interval that would be empty (opened and closed at one log time) was never true for any time: it is dropped.
 Time that nobody vouched for is cut out of open statuses and recorded as `error`.
+Triggers in the database refuse an overlap and a change of what is closed, whoever asks (migration 0001).
 """
 
 from __future__ import annotations
@@ -10,70 +11,68 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from msgspec import structs
-from sqlalchemy import Connection, Table, bindparam, delete, select, update
+from msgspec import Struct, structs
+from sqlalchemy import Column, Connection, Table, bindparam, delete, select, update
 
 from models import tables
 from models.compliance import DomainPosture, Evaluation
+from models.recording import Reach
 from monitor.store import sql
 
-_status = tables.control_status
-_member = tables.domain_member
-_domain = tables.domain
 
-Covered = dict[str, list[Mapping[str, Any]]]
+class Spans(Struct, frozen=True):
+    """A table of intervals: the column that lists of domains restrict, what names a thing, what is said of it."""
 
+    table: Table
+    scope: str
+    identity: tuple[str, ...]
+    said: tuple[str, ...]
 
-def record(connection: Connection, evaluation: Evaluation) -> Covered:
-    """Open and close what the evaluation changed; returns what the chain is to cover."""
-    _domains(connection, evaluation)
-    _replace(
-        connection,
-        _member,
-        (evaluation, ("domain", "subject"), ("pods",)),
-        [row for posture in evaluation.postures for row in _member_rows(evaluation, posture)],
-    )
-    covered = _replace(
-        connection,
-        _status,
-        (evaluation, ("domain", "control"), ("outcome", "reason", "waived", "counts")),
-        [row for posture in evaluation.postures for row in _status_rows(evaluation, posture)],
-    )
-    return {"control_status": covered}
+    @property
+    def serial(self) -> Column[Any]:
+        [column] = self.table.primary_key.columns
+        return column
 
 
-def _domains(connection: Connection, evaluation: Evaluation) -> None:
-    rows = [
-        structs.asdict(posture.domain) | {"cluster": evaluation.cluster, "from_at": evaluation.at, "to_at": None}
-        for posture in evaluation.postures
-    ]
-    sql.put(connection, _domain, rows, keep=("from_at",))
-    for part in sql.chunks(evaluation.gone):
-        connection.execute(
-            update(_domain)
-            .where(_domain.c.cluster == evaluation.cluster, _domain.c.id.in_(part), _domain.c.to_at.is_(None))
-            .values(to_at=evaluation.at)
-        )
+DOMAINS = Spans(tables.domain, "id", ("id",), ("level", "name", "owner", "criticality", "environment"))
+MEMBERS = Spans(tables.domain_member, "domain", ("domain", "subject"), ("pods",))
+STATUSES = Spans(
+    tables.control_status, "domain", ("domain", "control"), ("outcome", "reason", "waived", "counts", "needs")
+)
+REACH = Spans(tables.domain_reach, "source", ("source", "destination"), ("connections",))
+
+Moves = list[Mapping[str, Any]]
 
 
-def _member_rows(evaluation: Evaluation, posture: DomainPosture) -> list[dict[str, Any]]:
+def record(connection: Connection, evaluation: Evaluation) -> Moves:
+    """Open and close what the evaluation changed; returns what the chain is to cover of the statuses."""
+    ids = [posture.domain.id for posture in evaluation.postures] + list(evaluation.gone)
+    span = {"cluster": evaluation.cluster, "from_at": evaluation.at, "to_at": None}
+    found = [structs.asdict(posture.domain) | span for posture in evaluation.postures]
+    members = [row | span for posture in evaluation.postures for row in _member_rows(posture)]
+    statuses = [row | span for posture in evaluation.postures for row in _status_rows(posture)]
+    _replace(connection, DOMAINS, ids, found, span)
+    _replace(connection, MEMBERS, ids, members, span)
+    return _replace(connection, STATUSES, ids, statuses, span)
+
+
+def record_reach(connection: Connection, cluster: str, at: datetime, reach: Sequence[Reach]) -> Moves:
+    """Make the open rows those that are given: pairs that are left out may not connect."""
+    span = {"cluster": cluster, "from_at": at, "to_at": None}
+    rows = [structs.asdict(each) | {"connections": list(each.connections)} | span for each in reach]
+    return _replace(connection, REACH, None, rows, span)
+
+
+def _member_rows(posture: DomainPosture) -> list[dict[str, Any]]:
     return [
-        {
-            "cluster": evaluation.cluster,
-            "domain": posture.domain.id,
-            "subject": member.subject,
-            "pods": list(member.pods),
-            "from_at": evaluation.at,
-            "to_at": None,
-        }
+        {"domain": posture.domain.id, "subject": member.subject, "pods": list(member.pods)}
         for member in posture.members
     ]
 
 
-def _status_rows(evaluation: Evaluation, posture: DomainPosture) -> list[dict[str, Any]]:
+def _status_rows(posture: DomainPosture) -> list[dict[str, Any]]:
     return [
         {
-            "cluster": evaluation.cluster,
             "domain": posture.domain.id,
             "control": result.control,
             "outcome": result.outcome.value,
@@ -81,8 +80,6 @@ def _status_rows(evaluation: Evaluation, posture: DomainPosture) -> list[dict[st
             "counts": dict(result.counts),
             "waived": result.waived,
             "needs": list(result.needs),
-            "from_at": evaluation.at,
-            "to_at": None,
         }
         for result in posture.results
     ]
@@ -90,58 +87,56 @@ def _status_rows(evaluation: Evaluation, posture: DomainPosture) -> list[dict[st
 
 def _replace(
     connection: Connection,
-    table: Table,
-    how: tuple[Evaluation, tuple[str, str], tuple[str, ...]],
+    spans: Spans,
+    scope: Sequence[str] | None,
     wanted: Sequence[dict[str, Any]],
-) -> list[Mapping[str, Any]]:
-    """Make the open intervals of the evaluated domains those that are wanted."""
-    evaluation, identity, compared = how
+    span: Mapping[str, Any],
+) -> Moves:
+    """Make the open intervals in scope (None = the whole cluster) those that are wanted."""
 
     def name(row: Mapping[str, Any]) -> tuple[str, ...]:
-        return tuple(row[part] for part in identity)
+        return tuple(row[part] for part in spans.identity)
 
-    domains = [posture.domain.id for posture in evaluation.postures] + list(evaluation.gone)
-    is_open = _open_rows(connection, table, evaluation.cluster, domains)
     new = {name(row): row for row in wanted}
-    old = {name(row): row for row in is_open}
-    same = {key for key in new.keys() & old.keys() if all(new[key][part] == old[key][part] for part in compared)}
+    old = {name(row): row for row in _open_rows(connection, spans, span["cluster"], scope)}
+    same = {key for key in new.keys() & old.keys() if all(new[key][part] == old[key][part] for part in spans.said)}
     closed = [old[key] for key in sorted(old.keys() - same)]
     opened = [new[key] for key in sorted(new.keys() - same)]
-    _close(connection, table, closed, evaluation.at)
-    sql.add(connection, table, opened)
-    return [_covered(row, "closed", evaluation.at) for row in closed] + [
-        _covered(row, "opened", evaluation.at) for row in opened
-    ]
+    moves = _close(connection, spans, [(row, span["from_at"]) for row in closed])
+    sql.add(connection, spans.table, opened)
+    return moves + [_opened(spans, row) for row in opened]
 
 
-def _covered(row: Mapping[str, Any], move: str, at: datetime) -> dict[str, Any]:
-    """What the chain says of a status."""
-    return {
-        "move": move,
-        "domain": row["domain"],
-        "control": row.get("control", ""),
-        "outcome": row.get("outcome", ""),
-        "at": at,
-    }
-
-
-def _open_rows(connection: Connection, table: Table, cluster: str, domains: Sequence[str]) -> list[dict[str, Any]]:
+def _open_rows(connection: Connection, spans: Spans, cluster: str, scope: Sequence[str] | None) -> list[dict[str, Any]]:
+    table = spans.table
+    statement = select(table).where(table.c.cluster == cluster, table.c.to_at.is_(None))
+    if scope is None:
+        return [dict(row) for row in connection.execute(statement).mappings()]
     found = []
-    for part in sql.chunks(domains):
-        rows = connection.execute(
-            select(table).where(table.c.cluster == cluster, table.c.domain.in_(part), table.c.to_at.is_(None))
-        )
-        found += [dict(row) for row in rows.mappings()]
+    for part in sql.chunks(scope):
+        found += [dict(row) for row in connection.execute(statement.where(table.c[spans.scope].in_(part))).mappings()]
     return found
 
 
-def _close(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], at: datetime) -> None:
-    empty = [{"of_id": row["id"]} for row in rows if row["from_at"] >= at]
-    ended = [{"of_id": row["id"]} for row in rows if row["from_at"] < at]
+def _close(connection: Connection, spans: Spans, ends: Sequence[tuple[Mapping[str, Any], datetime]]) -> Moves:
+    serial = spans.serial
+    empty = [{"of_id": row[serial.name]} for row, at in ends if row["from_at"] >= at]
+    ended = [{"of_id": row[serial.name], "end": at} for row, at in ends if row["from_at"] < at]
     if empty:
-        connection.execute(delete(table).where(table.c.id == bindparam("of_id")), empty)
+        connection.execute(delete(spans.table).where(serial == bindparam("of_id")), empty)
     if ended:
-        connection.execute(update(table).where(table.c.id == bindparam("of_id")).values(to_at=at), ended)
+        statement = update(spans.table).where(serial == bindparam("of_id")).values(to_at=bindparam("end"))
+        connection.execute(statement, ended)
+    return [_closed(spans, row, at) for row, at in ends]
+
+
+def _opened(spans: Spans, row: Mapping[str, Any]) -> dict[str, Any]:
+    return {"move": "opened"} | {name: row[name] for name in (*spans.identity, *spans.said, "from_at", "to_at")}
+
+
+def _closed(spans: Spans, row: Mapping[str, Any], at: datetime) -> dict[str, Any]:
+    place = {name: row[name] for name in (*spans.identity, "from_at")}
+    return {"move": "dropped"} | place if row["from_at"] >= at else {"move": "closed"} | place | {"to_at": at}
 
 
 def cut_out(
@@ -149,22 +144,23 @@ def cut_out(
     cluster: str,
     span: tuple[datetime, datetime, str],
     concerns: Callable[[Sequence[str]], bool],
-) -> list[Mapping[str, Any]]:
-    """Record the span as `error` in the open statuses whose inputs it concerns; they go on behind it as they were."""
+) -> Moves:
+    """Record the span as `error` in the open statuses that it concerns; they go on behind it as they were."""
     from_at, to_at, reason = span
+    table = STATUSES.table
+    if from_at >= to_at:
+        return []
     rows = connection.execute(
-        select(_status).where(_status.c.cluster == cluster, _status.c.to_at.is_(None), _status.c.from_at < to_at)
+        select(table).where(table.c.cluster == cluster, table.c.to_at.is_(None), table.c.from_at < to_at)
     )
     hit = [dict(row) for row in rows.mappings() if row["outcome"] != "error" and concerns(row["needs"])]
-    if not hit or from_at >= to_at:
-        return []
-    pieces = []
-    for row in hit:
+    ends, pieces = [], []
+    for row in sorted(hit, key=lambda each: (each["domain"], each["control"])):
         begin = max(from_at, row["from_at"])
-        again = {name: value for name, value in row.items() if name != "id"}
+        again = {name: value for name, value in row.items() if name != STATUSES.serial.name}
+        ends.append((row, begin))
         pieces.append(again | {"outcome": "error", "reason": reason, "from_at": begin, "to_at": to_at})
         pieces.append(again | {"from_at": to_at, "to_at": None})
-    for row in hit:
-        _close(connection, _status, [row], max(from_at, row["from_at"]))
-    sql.add(connection, _status, pieces)
-    return [_covered(piece, "cut", piece["from_at"]) for piece in pieces]
+    moves = _close(connection, STATUSES, ends)
+    sql.add(connection, table, pieces)
+    return moves + [_opened(STATUSES, piece) for piece in pieces]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 from sqlalchemy import Connection, func, or_, select
 
 from models import tables
@@ -41,7 +41,7 @@ class FindingRow(Struct, frozen=True, kw_only=True):
 
 
 class StatusRow(Struct, frozen=True, kw_only=True):
-    """One interval. `capped_at`: up to where its inputs were vouched for; None = unknown, nothing counts."""
+    """One interval. An open one is to be counted by `as_counted` only."""
 
     domain: str
     control: str
@@ -86,6 +86,7 @@ class InputRow(Struct, frozen=True, kw_only=True):
     reason: str
     from_at: datetime | None
     until: datetime | None
+    judged_at: datetime  # of the last live evaluation that looked at it
 
 
 class SourceRow(Struct, frozen=True, kw_only=True):
@@ -204,7 +205,17 @@ def _transitions(connection: Connection, statement: Any) -> Iterator[TransitionR
 def inputs(connection: Connection, cluster: str) -> list[InputRow]:
     table = tables.vouched
     rows = connection.execute(select(table).where(table.c.cluster == cluster).order_by(table.c.input)).mappings()
-    return [InputRow(**{name: row[name] for name in InputRow.__struct_fields__}) for row in rows]
+    return [
+        InputRow(
+            input=row["input"],
+            state=row["state"],
+            reason=row["reason"],
+            from_at=row["from_at"],
+            until=row["until"],
+            judged_at=row["at"],
+        )
+        for row in rows
+    ]
 
 
 def sources(connection: Connection, cluster: str) -> list[SourceRow]:
@@ -234,6 +245,32 @@ def sources(connection: Connection, cluster: str) -> list[SourceRow]:
         )
         for row in connection.execute(statement)
     ]
+
+
+class SourcePlace(Struct, frozen=True, kw_only=True):
+    source: str
+    generation: str
+    position: int
+
+
+def source_places(connection: Connection, cluster: str) -> list[SourcePlace]:
+    """Up to where each source is counted, in its newest generation."""
+    table = tables.source_position
+    statement = select(table).where(table.c.cluster == cluster).order_by(table.c.heard_at, table.c.generation)
+    newest = {row["source"]: row for row in connection.execute(statement).mappings()}
+    return [
+        SourcePlace(source=name, generation=row["generation"], position=row["position"])
+        for name, row in sorted(newest.items())
+    ]
+
+
+def server_time(connection: Connection) -> datetime:
+    """The database's own clock."""
+    if connection.dialect.name == "sqlite":
+        text_ = connection.exec_driver_sql("SELECT strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')").scalar_one()
+        return datetime.fromisoformat(str(text_))
+    found: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+    return found
 
 
 def paths(connection: Connection, cluster: str) -> list[PathRow]:
@@ -281,26 +318,38 @@ class Shares(Struct, frozen=True, kw_only=True):
 
 _COUNTS_AS = {"pass": "compliant", "warn": "compliant", "fail": "not_compliant", "error": "not_evaluated"}
 
+UNVOUCHED = "nobody vouched for its inputs any more"
+
 
 def shares(statuses: Sequence[StatusRow], inputs_: Sequence[InputRow], period: tuple[datetime, datetime]) -> Shares:
     """Time-weighted over all given intervals. An open interval counts only as far as its inputs were vouched for."""
-    until = {row.input: row.until for row in inputs_}
     begin, end = period
     seconds: dict[str, float] = {}
-    for row in statuses:
-        stop = min(row.to_at or end, end)
-        vouched = _vouched_until(row, until, stop)
-        start = max(row.from_at, begin)
+    for row in as_counted(statuses, inputs_, end):
         kind = _COUNTS_AS.get(row.outcome, "not_applicable")
-        seconds[kind] = seconds.get(kind, 0.0) + _span(start, vouched)
-        seconds["not_evaluated"] = seconds.get("not_evaluated", 0.0) + _span(max(start, vouched), stop)
+        seconds[kind] = seconds.get(kind, 0.0) + _span(max(row.from_at, begin), row.to_at or end)
     return Shares(**seconds)
 
 
-def _vouched_until(row: StatusRow, until: dict[str, datetime | None], stop: datetime) -> datetime:
-    if row.to_at is not None or row.outcome == "error":
-        return stop
-    limits = [until.get(name) for name in row.needs]
+def as_counted(statuses: Sequence[StatusRow], inputs_: Sequence[InputRow], end: datetime) -> Iterator[StatusRow]:
+    """The intervals up to `end`, closed; what an open one says after its inputs were last vouched for is `error`."""
+    until = {row.input: row.until for row in inputs_}
+    judged_at = max((row.judged_at for row in inputs_), default=None)
+    for row in statuses:
+        stop = min(row.to_at or end, end)
+        vouched = stop if row.to_at is not None else max(row.from_at, _vouched_until(row, until, judged_at, stop))
+        if row.from_at < vouched:
+            yield structs.replace(row, to_at=vouched)
+        if vouched < stop:
+            reason = row.reason if row.outcome == "error" else UNVOUCHED
+            yield structs.replace(row, outcome="error", reason=reason, from_at=vouched, to_at=stop)
+
+
+def _vouched_until(
+    row: StatusRow, until: Mapping[str, datetime | None], judged_at: datetime | None, stop: datetime
+) -> datetime:
+    """The least of what its inputs, and the evaluation itself, were last seen at; nothing known counts from nowhere."""
+    limits = [judged_at, *(until.get(name) for name in row.needs)]
     return min([stop, *(limit or row.from_at for limit in limits)])
 
 

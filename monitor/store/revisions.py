@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from models import tables, wire
 from models.compliance import Revision
@@ -17,8 +17,8 @@ from monitor.store import sql
 _table = tables.fact_revision
 
 
-def record(connection: Connection, cluster: str, revisions: Sequence[Revision]) -> list[Mapping[str, Any]]:
-    """Append what is new; returns what the chain is to cover."""
+def record(connection: Connection, cluster: str, revisions: Sequence[Revision]) -> list[dict[str, Any]]:
+    """Append what is new; returns the rows, each with the bytes that it replaced as `before`."""
     last = _last_raw(connection, cluster, {revision.key.text() for revision in revisions})
     fresh: list[dict[str, Any]] = []
     latest: dict[str, dict[str, Any]] = {}
@@ -26,8 +26,8 @@ def record(connection: Connection, cluster: str, revisions: Sequence[Revision]) 
         key = revision.key.text()
         if (revision.raw is None and key not in last) or (key in last and last[key] == revision.raw):
             continue
+        row = _row(cluster, key, revision) | {"before": last.get(key)}
         last[key] = revision.raw
-        row = _row(cluster, key, revision)
         if key in latest:
             latest[key]["is_last"] = False
         latest[key] = row
@@ -39,20 +39,16 @@ def record(connection: Connection, cluster: str, revisions: Sequence[Revision]) 
             .values(is_last=False),
             [{"of_key": key} for key in sorted(latest)],
         )
-    sql.add(connection, _table, fresh)
-    return [covered(row) for row in fresh]
+    sql.add(connection, _table, [{name: row[name] for name in row if name != "before"} for row in fresh])
+    return fresh
 
 
 def covered(row: Mapping[str, Any]) -> dict[str, Any]:
     """What the chain says of a revision."""
     raw = row["raw"]
-    return {
-        "key": row["key"],
-        "epoch": row["epoch"],
-        "offset": row["offset"],
-        "at": row["at"],
-        "sha256": None if raw is None else hashlib.sha256(raw).hexdigest(),
-    }
+    digest = None if raw is None else hashlib.sha256(raw).hexdigest()
+    said = ("key", "epoch", "offset", "at", "reason", "is_synthetic")
+    return {name: row[name] for name in said} | {"sha256": digest}
 
 
 def _row(cluster: str, key: str, revision: Revision) -> dict[str, Any]:
@@ -92,10 +88,11 @@ def known_keys(connection: Connection, cluster: str) -> frozenset[FactKey]:
 
 def facts_at(connection: Connection, cluster: str, at: datetime | None) -> dict[FactKey, Fact | wire.Unreadable]:
     """The facts as they were at a time; None = now."""
-    statement = select(_table.c.key, _table.c.raw).where(_table.c.cluster == cluster)
+    statement = select(_table.c.key, _table.c.raw).where(_table.c.cluster == cluster, _table.c.raw.is_not(None))
     if at is None:
-        rows = connection.execute(statement.where(_table.c.is_last))
+        statement = statement.where(_table.c.is_last)
     else:
-        rows = connection.execute(statement.where(_table.c.at <= at).order_by(_table.c.id))
-    latest = {row.key: row.raw for row in rows}
-    return {FactKey.from_text(key): wire.decode_fact(raw) for key, raw in latest.items() if raw is not None}
+        newest = select(func.max(_table.c.id)).where(_table.c.cluster == cluster, _table.c.at <= at)
+        statement = statement.where(_table.c.id.in_(newest.group_by(_table.c.key)))
+    rows = connection.execute(statement.order_by(_table.c.key))
+    return {FactKey.from_text(row.key): wire.decode_fact(row.raw) for row in rows}

@@ -15,7 +15,20 @@ from models import tables, wire
 from models.facts import Fact, FactKey
 from models.recording import FlowRecording, FlowsRecorded, OutboxRow, Recorded, Recording, Transition
 from models.topics import Position
-from monitor.store import chain, connecting, findings, flows, intervals, revisions, sql, upgrading, verifying, vouching
+from monitor.store import (
+    chain,
+    changes,
+    connecting,
+    findings,
+    flows,
+    intervals,
+    reporting,
+    revisions,
+    sql,
+    upgrading,
+    verifying,
+    vouching,
+)
 from monitor.store.errors import Fenced, StoreError
 
 _applied = tables.applied
@@ -58,17 +71,23 @@ class Store:
         with connecting.writing(self._engine) as connection:
             if not _passed_fence(connection, recording):
                 return Recorded(was_ours=True)
-            covered: dict[str, Any] = {
-                "fact_revision": revisions.record(connection, recording.cluster, recording.revisions)
+            written = revisions.record(connection, recording.cluster, recording.revisions)
+            statuses, gaps = vouching.record(connection, recording)
+            covered: dict[str, list[Any]] = {
+                "fact_revision": [revisions.covered(row) for row in written],
+                "policy_change": changes.record(connection, written, recording.effects),
+                "control_status": statuses,
+                "evidence_gap": gaps,
             }
-            for name, rows in vouching.record(connection, recording).items():
-                covered[name] = list(rows)
             transitions: tuple[Transition, ...] = ()
             if recording.evaluation is not None:
-                for name, rows in intervals.record(connection, recording.evaluation).items():
-                    covered[name] = [*covered.get(name, []), *rows]
+                covered["control_status"] += intervals.record(connection, recording.evaluation)
                 moves, covered["finding_transition"] = findings.record(connection, recording.evaluation)
                 transitions = tuple(moves)
+            if recording.reach is not None:
+                covered["domain_reach"] = intervals.record_reach(
+                    connection, recording.cluster, recording.at, recording.reach
+                )
             _record_waivers(connection, recording)
             chain.append(connection, recording.cluster, recording.at, covered)
             return Recorded(transitions=transitions)
@@ -146,6 +165,10 @@ class Store:
         """Recompute the chain and hold the tables against it. ChainBrokenError names the first difference."""
         with self.look() as connection:
             return verifying.verify(connection, cluster)
+
+    def grant_reporting(self, role: str) -> None:
+        """Let a PostgreSQL role read the `reporting` views and nothing else. StoreError if there is no such role."""
+        reporting.grant(self._engine, role)
 
     def ping(self) -> None:
         """Raises what the database raises."""

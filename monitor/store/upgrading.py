@@ -8,29 +8,28 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
+from monitor.store import connecting
 from monitor.store.errors import StoreError
 
 _LOCK = 7_361_720_001  # any number that nobody else uses
 
 
 def upgrade(engine: Engine) -> tuple[str, str]:
-    """To the newest revision; two that try at once wait for each other. Returns the revision before and after."""
-    with engine.connect() as connection:
+    """To the newest revision; two that try at once wait for each other. Returns the revision before and after.
+
+    One transaction: a migration that fails leaves the database as it was.
+    """
+    with connecting.writing(engine) as connection:
         if engine.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _LOCK})
-            connection.commit()
-        try:
-            before = _refuse_newer(current(engine))
-            config = _config()
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-            connection.commit()
-        finally:
-            if engine.dialect.name == "postgresql":
-                connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _LOCK})
-                connection.commit()
+            connection.execute(text("SET LOCAL lock_timeout = 0"))  # another's migration may take its time, and ours
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        before = _refuse_newer(_revision(connection))
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
     return before, head()
 
 
@@ -45,7 +44,11 @@ def check(engine: Engine) -> None:
 def current(engine: Engine) -> str:
     """The database's revision; "" for an empty one."""
     with engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision() or ""
+        return _revision(connection)
+
+
+def _revision(connection: Connection) -> str:
+    return MigrationContext.configure(connection).get_current_revision() or ""
 
 
 def head() -> str:

@@ -1,8 +1,11 @@
-"""`segmon verify`: the chain recomputed, and the tables held against what it covers."""
+"""`segmon verify`: the chain recomputed, and the tables held against what it covers.
+
+Appended rows must be what was chained, in that order; intervals must be what their chained moves lead to.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -10,7 +13,8 @@ from msgspec import Struct
 from sqlalchemy import Connection, Table, select
 
 from models import tables
-from monitor.store import chain, findings, revisions
+from monitor.store import chain as chains
+from monitor.store import changes, findings, intervals, revisions
 from monitor.store.errors import ChainBrokenError
 
 
@@ -22,35 +26,102 @@ class Verified(Struct, frozen=True, kw_only=True):
     revisions: int
     transitions: int
     head: str
+    statuses: int = 0
+    changes: int = 0
+    gaps: int = 0
 
 
 def verify(connection: Connection, cluster: str) -> Verified:
-    rows = chain.verify(connection, cluster)
+    """ChainBrokenError names the first row that does not fit."""
+    rows = chains.verify(connection, cluster)
     head = connection.execute(
         select(tables.chain_head.c.hash).where(tables.chain_head.c.cluster == cluster)
     ).scalar_one_or_none()
+    _replay(connection, cluster, intervals.REACH)
     return Verified(
         cluster=cluster,
         chain_rows=rows,
         revisions=_compare(connection, cluster, tables.fact_revision, revisions.covered),
         transitions=_compare(connection, cluster, tables.finding_transition, findings.covered),
-        head=head or chain.GENESIS,
+        changes=_compare(connection, cluster, tables.policy_change, changes.covered),
+        statuses=_replay(connection, cluster, intervals.STATUSES),
+        gaps=_count(connection, cluster, tables.evidence_gap),
+        head=head or chains.GENESIS,
     )
 
 
-def _compare(connection: Connection, cluster: str, table: Table, covered: Any) -> int:
+def _compare(connection: Connection, cluster: str, table: Table, covered: Callable[[Any], Any]) -> int:
     """Every row in the order it was appended must be what the chain covers, no more and no fewer."""
-    promised = chain.contents(connection, cluster, table.name)
+    promised = chains.contents(connection, cluster, table.name)
     count = 0
     for row in _rows(connection, cluster, table):
-        found = msgspec.json.decode(msgspec.json.encode(covered(row), order="deterministic"))
-        expected = next(promised, None)
-        if found != expected:
+        if _plain(covered(row)) != next(promised, None):
             raise ChainBrokenError(f"{table.name} of {cluster}: row {row['id']} is not what the chain covers")
         count += 1
     if (left := next(promised, None)) is not None:
-        raise ChainBrokenError(f"{table.name} of {cluster}: a row that the chain covers is missing: {left}")
+        raise ChainBrokenError(f"{table.name} of {cluster}: a row that the chain covers is missing: {_short(left)}")
     return count
+
+
+def _count(connection: Connection, cluster: str, table: Table) -> int:
+    """Rows that two processes append: their numbers need not follow the chain's order, but none may differ."""
+    promised: dict[bytes, int] = {}
+    for entry in chains.contents(connection, cluster, table.name):
+        promised[_key(entry)] = promised.get(_key(entry), 0) + 1
+    count = 0
+    for row in _rows(connection, cluster, table):
+        key = _key({name: value for name, value in _plain(row).items() if name != "id"})
+        if not promised.get(key):
+            raise ChainBrokenError(f"{table.name} of {cluster}: row {row['id']} is not what the chain covers")
+        promised[key] -= 1
+        count += 1
+    if left := next((key for key, times in promised.items() if times), None):
+        raise ChainBrokenError(f"{table.name} of {cluster}: a row that the chain covers is missing: {left.decode()}")
+    return count
+
+
+def _replay(connection: Connection, cluster: str, spans: intervals.Spans) -> int:
+    """Open, close and drop as the chain says; the table must be what comes out."""
+    expected: dict[tuple[str, ...], dict[str, Any]] = {}
+    for entry in chains.contents(connection, cluster, spans.table.name):
+        _move(expected, entry, tuple(entry[name] for name in (*spans.identity, "from_at")))
+    count = 0
+    for row in _rows(connection, cluster, spans.table):
+        found = _plain({name: row[name] for name in (*spans.identity, *spans.said, "from_at", "to_at")})
+        if expected.pop(tuple(found[name] for name in (*spans.identity, "from_at")), None) != found:
+            place = " ".join(str(row[name]) for name in spans.identity)
+            raise ChainBrokenError(
+                f"{spans.table.name} of {cluster}: {place} from {row['from_at']:%Y-%m-%d %H:%M:%S} UTC"
+                " is not what the chain covers"
+            )
+        count += 1
+    if left := next(iter(expected.values()), None):
+        raise ChainBrokenError(f"{spans.table.name} of {cluster}: the chain covers one that is missing: {_short(left)}")
+    return count
+
+
+def _move(expected: dict[tuple[str, ...], dict[str, Any]], entry: Mapping[str, Any], key: tuple[str, ...]) -> None:
+    match entry["move"]:
+        case "opened":
+            expected[key] = {name: value for name, value in entry.items() if name != "move"}
+        case "closed":
+            expected[key]["to_at"] = entry["to_at"]
+        case _:
+            del expected[key]
+
+
+def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    """As it is in the chain: times and all else as JSON has them."""
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(row))
+    return plain
+
+
+def _key(entry: Mapping[str, Any]) -> bytes:
+    return msgspec.json.encode(entry, order="deterministic")
+
+
+def _short(entry: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in entry.items() if isinstance(value, str) and value)[:300]
 
 
 def _rows(connection: Connection, cluster: str, table: Table) -> Iterator[Mapping[str, Any]]:

@@ -20,8 +20,8 @@ from monitor.store import intervals, sql
 _table = tables.vouched
 
 
-def record(connection: Connection, recording: Recording) -> intervals.Covered:
-    """Move what is vouched for, cut out what is not. Returns what the chain is to cover."""
+def record(connection: Connection, recording: Recording) -> tuple[intervals.Moves, intervals.Moves]:
+    """Move what is vouched for, cut out what is not. Returns what the chain is to cover: of statuses, of gaps."""
     stored = {row.input: row for row in connection.execute(select(_table).where(_table.c.cluster == recording.cluster))}
     gaps: list[dict[str, Any]] = []
     cuts: list[Mapping[str, Any]] = []
@@ -38,7 +38,7 @@ def record(connection: Connection, recording: Recording) -> intervals.Covered:
         )
     sql.add(connection, tables.evidence_gap, gaps)
     sql.put(connection, _table, [_row(recording, each, stored.get(each.input)) for each in recording.vouched])
-    return {"control_status": cuts, "evidence_gap": [dict(gap) for gap in gaps]}
+    return cuts, [dict(gap) for gap in gaps]
 
 
 def _cut(

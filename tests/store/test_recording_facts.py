@@ -5,6 +5,7 @@ from sqlalchemy import text
 from store.recordings import at, failing, passing, recording, revision, seen, subject, unevaluated
 
 from models.compliance import Outcome, Severity
+from models.facts import FactKey, Kind
 from models.topics import Position
 from monitor.store import ChainBrokenError, Fenced, Store, queries
 
@@ -129,7 +130,8 @@ def test_time_that_an_input_was_not_seen_is_cut_out_as_not_evaluated(store):
 
 
 def test_an_open_status_counts_only_as_far_as_its_inputs_were_vouched_for(store):
-    store.record(recording(1, passing(), vouched=(seen(10, unbroken=-50),), seconds=0))
+    store.record(recording(1, passing(), vouched=(seen(0, unbroken=-50),), seconds=0))
+    store.record(recording(2, vouched=(seen(10, unbroken=-50),), seconds=12))
 
     with store.look() as connection:
         shares = queries.shares(
@@ -162,8 +164,12 @@ def test_the_facts_of_a_past_moment_are_kept(store):
 @pytest.mark.parametrize(
     "tampering",
     [
-        "UPDATE finding_transition SET severity = 'low'",
         "DELETE FROM finding_transition WHERE id = 1",
+        "DELETE FROM control_status WHERE to_at IS NOT NULL",
+        "UPDATE control_status SET outcome = 'skip' WHERE to_at IS NULL",
+        "UPDATE control_status SET reason = 'all well' WHERE to_at IS NULL",
+        "DELETE FROM policy_change",
+        "DELETE FROM evidence_gap",
         "UPDATE fact_revision SET at = '2020-01-01 00:00:00'",
         "UPDATE chain SET what = 'other' WHERE seq = 1",
         "DELETE FROM chain WHERE seq = 1",
@@ -171,8 +177,10 @@ def test_the_facts_of_a_past_moment_are_kept(store):
     ],
 )
 def test_verify_finds_what_somebody_changed(store, tampering):
-    store.record(recording(1, failing(), revisions=(revision(b"a"),)))
-    store.record(recording(2, passing()))
+    policy = FactKey("h", Kind.TIER, "", "default")
+    store.record(recording(1, failing(), revisions=(revision(b"a"), revision(b"p", key=policy))))
+    store.record(recording(2, passing(), vouched=(seen(2),)))
+    store.record(recording(3, vouched=(seen(9, unbroken=8),), seconds=9))
     store.verify("h")
     with store._engine.begin() as connection:
         connection.execute(text(tampering))

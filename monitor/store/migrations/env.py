@@ -12,7 +12,7 @@ context.configure(
     target_metadata=tables.metadata,
     render_as_batch=connection.dialect.name == "sqlite",
     compare_type=True,
-    transactional_ddl=connection.dialect.name == "postgresql",
+    transactional_ddl=True,  # `connecting` begins SQLite's transactions itself, so that they hold DDL too
 )
 with context.begin_transaction():
     context.run_migrations()
