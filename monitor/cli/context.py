@@ -56,7 +56,7 @@ def emit(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], output: Outp
         case Output.CSV:
             writer = csv.writer(sys.stdout, lineterminator="\n")
             writer.writerow(columns)
-            writer.writerows([[_spreadsheet_safe(row.get(column)) for column in columns] for row in rows])
+            writer.writerows([[spreadsheet_safe(row.get(column)) for column in columns] for row in rows])
         case Output.TABLE:
             sys.stdout.write(table([[_text(row.get(column)) for column in columns] for row in rows], columns))
 
@@ -80,7 +80,7 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
 
 
-def _spreadsheet_safe(value: Any) -> str:
+def spreadsheet_safe(value: Any) -> str:
     """A cell that a spreadsheet would run starts with an apostrophe instead."""
     text = "" if value is None else printable(str(value))
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text

@@ -225,11 +225,12 @@ def _difference(left: ConnectionSet, right: ConnectionSet) -> ConnectionSet:
 
 def _words(connections: ConnectionSet) -> Iterator[str]:
     partial = dict(connections.partial)
-    for number in range(256):
-        if connections.whole >> number & 1:
-            yield name(number)
-        elif number in partial:
+    whole = (number for number in range(256) if connections.whole >> number & 1) if connections.whole else ()
+    for number in sorted({*whole, *partial}):
+        if number in partial:
             yield from (_slab_words(number, first, inner) for first, inner in _grouped(partial[number]))
+        else:
+            yield name(number)
 
 
 def _grouped(plane: Plane) -> Iterator[tuple[str, Intervals]]:

@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from models.facts import Fact, FactKey
 from monitor.policy import addresses, connections, intervals, reach_classes, reach_snapshot
 from monitor.policy import reach_regions as regions
 from monitor.policy.addresses import Net
@@ -61,6 +62,11 @@ class Posture:
     def of(cls, engine: Engine) -> Posture:
         """As the engine is now."""
         return cls(reach_snapshot.of(engine))
+
+    @classmethod
+    def of_facts(cls, facts: Mapping[FactKey, Fact]) -> Posture:
+        """The same, without an engine: for those who ask for sets only."""
+        return cls(reach_snapshot.of_facts(facts))
 
     @property
     def classes(self) -> int:

@@ -1,11 +1,36 @@
-"""What reachability needs of an engine: its world as it is now."""
+"""What reachability needs to know: taken from an engine, or straight from facts where nobody will ask for a trace.
+
+Law: both ways give the same snapshot. The short way leaves out what only single verdicts need (rules as checks, the
+indexes that changes are followed with), which is most of the work of building an engine.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
+from models.facts import (
+    AdminPolicy,
+    CalicoPolicy,
+    EndpointSlice,
+    Fact,
+    FactKey,
+    HostEndpoint,
+    KubernetesNetworkPolicy,
+    Namespace,
+    NetworkSet,
+    Pod,
+    Profile,
+    Rejected,
+    ServiceAccount,
+    Tier,
+)
+from monitor.policy import convert, convert_calico, convert_endpoints, model, ordering, settings
 from monitor.policy.engine import Engine
+from monitor.policy.matching import Backends
+from monitor.policy.places import Services
+from monitor.policy.profiles import Profiles
 from monitor.policy.reach_classes import Backend, Snapshot
+from monitor.policy.settings import Settings
 from monitor.policy.world import World
 
 _NO_PROTOCOL = -1
@@ -14,20 +39,75 @@ _NO_PROTOCOL = -1
 def of(engine: Engine) -> Snapshot:
     world = engine.world
     return Snapshot(
-        endpoints=world.subjects.endpoints,
+        endpoints=dict(world.subjects.endpoints),
         sets=tuple(world.subjects.sets.values()),
         tiers=world.tiers_in_order(),
-        profiles=world.profiles.by_name,
-        backends=lambda service: _backends(world, service),
+        profiles=dict(world.profiles.by_name),
+        backends=lambda service: _backends(world.backends(service)),
         by_name=tuple(found.labels for found in world.domain_classes()),
         is_nftables=world.is_nftables(),
         is_pass_deny=world.chains.is_pass_deny,
     )
 
 
-def _backends(world: World, service: tuple[str, str]) -> Iterator[Backend]:
+def of_facts(facts: Mapping[FactKey, Fact]) -> Snapshot:
+    known = [fact for fact in facts.values() if not isinstance(fact, Rejected)]
+    found = settings.of(known)
+    profiles, services = Profiles(World()), Services()
+    for fact in known:
+        match fact:
+            case Namespace() | ServiceAccount() | Profile():
+                profiles.put(fact)
+            case EndpointSlice():
+                services.put(fact)
+            case _:
+                pass
+    sets = [convert_endpoints.network_set(fact, profiles.labels) for fact in known if isinstance(fact, NetworkSet)]
+    return Snapshot(
+        endpoints={each.id: each for each in _endpoints(known, profiles)},
+        sets=sets,
+        tiers=_tiers(known, found),
+        profiles=profiles.by_name,
+        backends=lambda service: _backends(services.backends(service)),
+        by_name=tuple(each.labels for each in sets if each.has_domains),
+        is_nftables=found.is_nftables,
+        is_pass_deny=found.is_bpf is True,
+    )
+
+
+def _endpoints(known: Iterable[Fact], profiles: Profiles) -> Iterator[model.Endpoint]:
+    for fact in known:
+        found = None
+        match fact:
+            case Pod():
+                found = convert_endpoints.pod(fact, profiles.labels)
+            case HostEndpoint():
+                found = convert_endpoints.host(fact, profiles.labels)
+            case _:
+                pass
+        if found is not None:
+            yield found
+
+
+def _tiers(known: Iterable[Fact], found: Settings) -> list[tuple[model.Tier, list[model.Policy]]]:
+    tiers = {tier.name: tier for tier in found.dialect.builtin_tiers()}
+    policies: dict[str, list[model.Policy]] = {}
+    for fact in known:
+        match fact:
+            case Tier():
+                tiers[fact.name] = convert_calico.tier(fact)
+            case CalicoPolicy() | KubernetesNetworkPolicy() | AdminPolicy():
+                policy = convert.policy(fact, found.dialect)
+                if policy is not None:
+                    policies.setdefault(policy.tier, []).append(policy)
+            case _:
+                pass
+    in_order = ordering.tiers_in_order(tiers, policies)
+    return [(tier, ordering.sorted_policies(policies[tier.name])) for tier in in_order]
+
+
+def _backends(found: Backends) -> Iterator[Backend]:
     """With a port where the slice gives one; a backend without is still a source."""
-    found = world.backends(service)
     yield from found.targets
     with_port = {address for address, _, _ in found.targets}
     yield from ((address, _NO_PROTOCOL, None) for address in found.addresses if address not in with_port)

@@ -7,12 +7,13 @@ import itertools
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from models import facts
 from models.verdicts import Connection, Decision
 from monitor.policy import addresses, connections
 from monitor.policy.engine import Engine
 from monitor.policy.reach import Posture, Stage
 
-from .random_clusters import OUTSIDE, clusters
+from .random_clusters import OUTSIDE, clusters, keyed
 
 TCP_LIKE = [
     (protocol, source, destination)
@@ -107,3 +108,34 @@ def test_reach_between_groups_is_the_union_over_their_members(cluster):
 def test_an_endpoint_that_is_not_there_is_a_key_error():
     with pytest.raises(KeyError):
         Posture.of(Engine.build({})).allowed("pod:a/b", "pod:a/c")
+
+
+def test_a_named_port_counts_only_for_the_owner_that_the_selector_holds_for():
+    both = {"namespace": "red", "node": "n", "addresses": ("10.1.0.1",)}
+    named = tuple(facts.NamedPort(name="http", protocol="TCP", port=port) for port in (80, 443))
+    to_web = facts.EntityRule(selector="role == 'web'", ports=("http",))
+    rule = facts.Rule(action="Allow", protocol="TCP", destination=to_web)
+    policy = facts.CalicoPolicy(
+        policy_kind="NetworkPolicy",
+        name="p",
+        namespace="red",
+        selector="role == 'client'",
+        types=("Egress",),
+        egress=(rule,),
+    )
+    client = facts.Pod(name="c", namespace="red", node="n", addresses=("10.1.0.9",), labels={"role": "client"})
+    web = facts.Pod(name="web", labels={"role": "web"}, named_ports=named[:1], **both)
+    other = facts.Pod(name="other", labels={"role": "other"}, named_ports=named[1:], **both)
+    engine = Engine.build(keyed(facts.Namespace(name="red"), policy, client, web, other))
+
+    assert str(Posture.of(engine).allowed("pod:red/c", "pod:red/web")) == "tcp/80"
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(clusters())
+def test_facts_and_an_engine_give_the_same_posture(cluster):
+    alone = {one: {one} for one in Engine.build(cluster).endpoints}
+    ways = Posture.of(Engine.build(cluster)), Posture.of_facts(cluster)
+
+    for stage in Stage:
+        assert ways[0].reach_between(alone, stage=stage) == ways[1].reach_between(alone, stage=stage)

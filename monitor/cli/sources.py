@@ -1,0 +1,139 @@
+"""Where `explain`, `reach` and `diff` get the facts of one cluster: files, a live API server, or the database.
+
+Law: exactly one source is named. What the source could not give is kept beside the facts, and the command exits 3.
+Every source is imported when it is asked for: reading files must not pay for a database driver or an HTTP client.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from msgspec import Struct
+
+from models.errors import CannotEvaluateError, UserError
+from models.facts import Fact, FactKey
+
+if TYPE_CHECKING:
+    from monitor.store.store import Store
+
+DATABASE_FILE = "segmon.db"
+"""Of the embedded mode, in its data folder."""
+_SHOWN = 20
+
+ManifestsOption = Annotated[
+    list[str] | None, typer.Option(help="Files, folders or - (standard input); YAML or JSON.", show_default=False)
+]
+KubeconfigOption = Annotated[Path | None, typer.Option(help="Read a live cluster once.", show_default=False)]
+DataOption = Annotated[Path | None, typer.Option(help="Data folder of `segmon up`.", show_default=False)]
+DatabaseOption = Annotated[str | None, typer.Option(help="Database URL of the monitor.", show_default=False)]
+AtOption = Annotated[
+    datetime | None, typer.Option(help="As it was at this time (UTC); only from a database.", show_default=False)
+]
+ClusterOption = Annotated[str | None, typer.Option(help="Which cluster of the database.", show_default=False)]
+
+
+class Source(Struct, frozen=True, kw_only=True):
+    """What the user named."""
+
+    manifests: tuple[str, ...] = ()
+    kubeconfig: Path | None = None
+    data: Path | None = None
+    database: str | None = None
+    at: datetime | None = None
+    cluster: str | None = None
+
+
+class Loaded(Struct, frozen=True, kw_only=True):
+    """`unread`: one line for each thing that was not read, or not wholly."""
+
+    facts: Mapping[FactKey, Fact]
+    cluster: str
+    origin: str
+    unread: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def tell(self) -> None:
+        """What was not read, on stderr."""
+        for line in (*self.unread[:_SHOWN], *self.notes[:_SHOWN]):
+            print(line, file=sys.stderr)  # noqa: T201 - this is where a command tells what it did not read
+        hidden = max(len(self.unread) - _SHOWN, 0)
+        if hidden:
+            print(f"and {hidden} more that could not be read", file=sys.stderr)  # noqa: T201 - as above
+
+
+def load(source: Source) -> Loaded:
+    """The facts of the one source that is named. UserError when none or several are."""
+    named = [source.manifests, source.kubeconfig, source.data, source.database]
+    if sum(one not in {None, ()} for one in named) != 1:
+        raise UserError("name one source\n       fix: --manifests DIR, --kubeconfig FILE, --data DIR or --database URL")
+    if source.at is not None and source.data is None and source.database is None:
+        raise UserError("--at needs a history\n       fix: use it with --data or --database")
+    if source.manifests:
+        return _from_manifests(source.manifests)
+    return _from_cluster(source.kubeconfig) if source.kubeconfig else _from_store(source)
+
+
+def _from_manifests(paths: tuple[str, ...]) -> Loaded:
+    from monitor.cluster import manifests  # noqa: PLC0415 - see the module
+
+    read = manifests.read(paths)
+    return Loaded(
+        facts=read.facts,
+        cluster=manifests.CLUSTER,
+        origin=", ".join(paths),
+        unread=tuple(f"not read: {problem}" for problem in read.problems),
+        notes=tuple(f"note: {note}" for note in read.notes),
+    )
+
+
+def _from_cluster(kubeconfig: Path) -> Loaded:
+    from monitor.cluster import snapshot  # noqa: PLC0415 - see the module
+
+    facts = snapshot.read(kubeconfig)
+    clusters = {key.cluster for key in facts}
+    return Loaded(facts=facts, cluster=next(iter(clusters), ""), origin=f"kubeconfig {kubeconfig}")
+
+
+def _from_store(source: Source) -> Loaded:
+    from monitor.store.store import Store  # noqa: PLC0415 - see the module
+
+    url = source.database or _database_of(source.data)
+    store = Store.open(url)
+    try:
+        cluster = source.cluster or _only_cluster(store)
+        found = store.facts_at(cluster, source.at)
+    finally:
+        store.close()
+    facts = {key: fact for key, fact in found.items() if isinstance(fact, Fact)}
+    if not facts:
+        raise CannotEvaluateError(f"nothing is known of cluster {cluster!r}{_at(source)}")
+    unread = tuple(f"not read: {key.text()}: its record cannot be decoded" for key in found.keys() - facts.keys())
+    return Loaded(facts=facts, cluster=cluster, origin=f"cluster {cluster}{_at(source)}", unread=unread)
+
+
+def _at(source: Source) -> str:
+    return f" at {source.at:%Y-%m-%d %H:%M:%S}" if source.at else ""
+
+
+def _database_of(folder: Path | None) -> str:
+    file = Path(folder or ".") / DATABASE_FILE
+    if not file.exists():
+        raise UserError(f"{file}: no such database\n       fix: name the data folder that `segmon up` was given")
+    return f"sqlite:///{file}"
+
+
+def _only_cluster(store: Store) -> str:
+    from monitor.store import queries  # noqa: PLC0415 - see the module
+
+    with store.look() as connection:
+        clusters = queries.clusters(connection)
+    if len(clusters) == 1:
+        return clusters[0]
+    if not clusters:
+        raise CannotEvaluateError("the database holds no cluster yet")
+    raise UserError(f"the database holds {len(clusters)} clusters\n       fix: --cluster {' or '.join(clusters)}")
