@@ -153,7 +153,7 @@ def _cut_out(not_nets: tuple[addresses.Net, ...]) -> frozenset[int]:
 
 
 def ports(written: tuple[int | str, ...]) -> model.Ports:
-    """Numbers, ranges "a:b" and names. Port 0 is refused, and with it the policy (6.4)."""
+    """Numbers, ranges "a:b" and names. A policy with port 0 does not come here: Felix drops it (6.4)."""
     ranges: list[tuple[int, int]] = []
     names: list[str] = []
     for each in written:
@@ -171,6 +171,6 @@ def _range(written: int | str) -> tuple[int, int] | None:
     if not first.isdecimal() or (colon and not last.isdecimal()):
         return None
     low, high = int(first), int(last) if colon else int(first)
-    if not 1 <= low <= high <= 65_535:
-        raise ValueError(f"port {text} is not within 1 to 65535")
+    if not 0 <= low <= high <= 65_535:
+        raise ValueError(f"port {text} is not within 0 to 65535")
     return low, high

@@ -33,7 +33,8 @@ RULE = {
     *(f"{negation}{side}_{what}" for negation in ("", "not_") for side in ("src", "dst")
       for what in ("nets", "net", "ports", "ip_sets", "named_port_sets", "ip_port_sets")),
 }  # fmt: skip
-WORKLOAD, HOST = "workload", "host"
+WORKLOAD, HOST, ROUTED = "workload", "host", "routed"
+"""Subjects. The cases give forward and normal lists apart; in a cluster applyOnForward policy is in both (13.4)."""
 PROTOCOL_NAMES = {
     "tcp": "TCP", "udp": "UDP", "sctp": "SCTP", "icmp": "ICMP", "icmpv6": "ICMPv6", "icmp6": "ICMPv6",
     "udplite": "UDPLite",
@@ -66,10 +67,12 @@ class Program:
         found: list[Fact] = []
         found += self.endpoint(WORKLOAD, item.get("profiles", []))
         found += self.endpoint(HOST, item.get("host_profiles", []))
+        found += self.endpoint(ROUTED, [])
+        found.append(facts.FelixConfiguration(name="default", bpf_enabled=True))  # upstream runs its eBPF programs
         found += self.tiers("w", item.get("tiers", []), WORKLOAD, {})
         forwarded = {"apply_on_forward": True}
         found += self.tiers("p", item.get("host_pre_dnat_tiers", []), HOST, {**forwarded, "pre_dnat": True})
-        found += self.tiers("f", item.get("host_forward_tiers", []), HOST, forwarded)
+        found += self.tiers("f", item.get("host_forward_tiers", []), ROUTED, forwarded)
         untracked = {**forwarded, "do_not_track": True} if item.get("untracked_xdp") else {}
         found += self.tiers("n", item.get("host_normal_tiers", []), HOST, untracked)
         return found + self.sets.made_facts()
@@ -152,7 +155,8 @@ class Program:
 
     def stage(self, stage: str, packet: dict, *, is_before_nat: bool = False) -> Verdict | None:
         flow = flow_of(packet, is_before_nat=is_before_nat)
-        return self.engine.stage(f"host:{HOST}", stage, Direction.INGRESS, flow)
+        subject = ROUTED if stage == "forward" else HOST
+        return self.engine.stage(f"host:{subject}", stage, Direction.INGRESS, flow)
 
     def judged(self, subject: str, packet: dict) -> Verdict | None:
         return self.engine.judge(flow_of(packet), source=None, destination=f"host:{subject}").ingress
