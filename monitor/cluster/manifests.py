@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -56,8 +56,14 @@ def read(paths: Sequence[str], *, cluster: str = CLUSTER) -> Manifests:
 
 def read_text(source: str, data: bytes, *, cluster: str = CLUSTER) -> Manifests:
     """As `read`, of one text that is at hand."""
+    return read_texts({source: data}, cluster=cluster)
+
+
+def read_texts(texts: Mapping[str, bytes], *, cluster: str = CLUSTER) -> Manifests:
+    """As `read`, of texts by the names of their sources; they are taken in the order of these."""
     gathering = _Gathering(cluster)
-    gathering.add(source, data, is_named=True)
+    for source in sorted(texts):
+        gathering.add(source, texts[source], is_named=len(texts) == 1)
     return gathering.finished()
 
 
