@@ -148,7 +148,7 @@ async def reflecting(server: FaultyApi, folder: Path, time: VirtualTime, timing:
 
 async def until(holds: Callable[[], object], *, within: float = 10.0) -> None:
     async with asyncio.timeout(within):
-        while not holds():  # noqa: ASYNC110 - what is waited for is in the code under test
+        while not holds():
             await asyncio.sleep(0.002)
 
 
