@@ -34,10 +34,6 @@ class Ownership:
         self._owners: dict[int, PartitionOwner] = {}
         self._kept: dict[int, PartitionOwner] = {}
 
-    @property
-    def owners(self) -> Sequence[PartitionOwner]:
-        return tuple(self._owners.values())
-
     def assign(self, partitions: Iterable[int]) -> None:
         """These are ours now; all others are not."""
         wanted = set(partitions)
@@ -75,13 +71,14 @@ class Ownership:
         """For ever: a Tick into every partition that has clusters, and a look at what it is read from."""
         while True:
             await asyncio.sleep(every_seconds)
-            for owner in self.owners:
-                if owner.is_live and owner.clusters:
+            for owner in (*self._owners.values(), *self._kept.values()):
+                if owner.clusters:
                     await self._tick_one(owner)
 
     async def _tick_one(self, owner: PartitionOwner) -> None:
         try:
-            await owner.tick()
+            if owner.is_live:
+                await owner.tick()
             await owner.look()
         except BrokerUnavailableError as error:
             log.warning("no tick in %s: %s", owner.place, error)

@@ -210,12 +210,15 @@ class PartitionOwner:
         self._desk.clock.saw(sent.timestamp_ms)
 
     async def look(self) -> None:
-        """With each Tick: the partition must still be the one that was read, and be read on."""
+        """With each Tick: the partition must still be the one that was read, and be read on.
+
+        Also of a partition that was taken away: of a topic that was re-created the group may give us nothing at all.
+        """
         async with self._reader() as reader:
             epoch = await epochs.of(reader, self._desk.topics.facts.name, self.partition)
             end = (await reader.bounds()).end
-        if not self.is_live:
-            return
+        if not self.epoch:
+            return  # built anew meanwhile
         if epoch != self.epoch:
             raise epochs.EpochError(
                 f"{self.place} has changed from epoch {self.epoch} to {epoch}: restart this process"
@@ -225,8 +228,9 @@ class PartitionOwner:
                 f"{self.place} ends at offset {end}, {self.position} were read: the broker lost acknowledged records; "
                 "delete the topic, run `segmon topics create` and restart this process"
             )
-        self._desk.observer.lag(self._desk.topics.facts.name, self.partition, end - self.position)
-        self._read_on(end)
+        if self.is_live:
+            self._desk.observer.lag(self._desk.topics.facts.name, self.partition, end - self.position)
+            self._read_on(end)
 
     def _read_on(self, end: int) -> None:
         """If the agent brought nothing although there was something at the last look, read it ourselves."""

@@ -23,30 +23,36 @@ def everything():
             yield pod(name, f"p{at}", f"10.0.{number}.{at + 1}", app=f"a{at}")
 
 
+async def change(scene, number):
+    """The change of this number: policies and pods of one namespace after the other come and go."""
+    name = NAMESPACES[number % len(NAMESPACES)]
+    extra = pod(name, "extra", f"10.1.{number % 200}.1", turn=str(number))
+    match number // len(NAMESPACES) % 4:
+        case 0:
+            await scene.publish(default_deny(name))
+        case 1:
+            await scene.publish(extra)
+        case 2:
+            await scene.publish(allow_all(name))
+        case 3:
+            await scene.remove(default_deny(name), extra)
+    if number % 20 == 0:
+        await scene.beat()
+
+
 @asynccontextmanager
 async def load(scene, *, every=0.01):
-    """Policies and pods come and go for as long as the block lasts; ends in a state of its own."""
+    """Changes for as long as the block lasts."""
     stop = asyncio.Event()
 
-    async def change():
+    async def go_on():
         for number in itertools.count():
             if stop.is_set():
                 return
-            name = NAMESPACES[number % len(NAMESPACES)]
-            match number // len(NAMESPACES) % 4:
-                case 0:
-                    await scene.publish(default_deny(name))
-                case 1:
-                    await scene.publish(pod(name, "extra", f"10.1.{number % 200}.1", turn=str(number)))
-                case 2:
-                    await scene.publish(allow_all(name))
-                case 3:
-                    await scene.remove(default_deny(name), pod(name, "extra", ""))
-            if number % 20 == 0:
-                await scene.beat()
+            await change(scene, number)
             await asyncio.sleep(every)
 
-    task = asyncio.create_task(change())
+    task = asyncio.create_task(go_on())
     try:
         yield
     finally:
