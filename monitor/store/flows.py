@@ -149,16 +149,22 @@ def _record_paths(connection: Connection, recording: FlowRecording) -> int:
     rows: list[dict[str, Any]] = []
     for path in sorted(recording.paths, key=lambda each: each.path_id):
         old = stored.get(path.path_id)
-        is_new = old is None or old.is_gone or old.flow_class != path.flow_class.value
+        is_new = _is_news(path, old)
         changed += is_new
         rows.append(_path_row(recording.cluster, path, old, is_new=is_new))
     sql.put(connection, _paths, rows)
     return changed
 
 
-def _path_row(cluster: str, path: SeenPath, old: Any, *, is_new: bool) -> dict[str, Any]:
+def _is_news(path: SeenPath, old: Any) -> bool:
     """An older class does not come back with a late record: the newest sight decides."""
-    newest = path if old is None or path.last_at >= old.last_at or old.is_gone else None
+    if old is None or old.is_gone:
+        return True
+    return bool(path.last_at >= old.last_at and old.flow_class != path.flow_class.value)
+
+
+def _path_row(cluster: str, path: SeenPath, old: Any, *, is_new: bool) -> dict[str, Any]:
+    is_newest = old is None or old.is_gone or path.last_at >= old.last_at
     return {
         "cluster": cluster,
         "path_id": path.path_id,
@@ -168,9 +174,9 @@ def _path_row(cluster: str, path: SeenPath, old: Any, *, is_new: bool) -> dict[s
         "destination_domains": list(path.destination_domains),
         "protocol": path.protocol,
         "port": path.port,
-        "flow_class": path.flow_class.value if newest or old is None else old.flow_class,
-        "basis": path.basis if newest or old is None else old.basis,
-        "cause": path.cause if newest or old is None else old.cause,
+        "flow_class": path.flow_class.value if is_newest else old.flow_class,
+        "basis": path.basis if is_newest else old.basis,
+        "cause": path.cause if is_newest else old.cause,
         "since": path.first_at if is_new else old.since,
         "first_at": min(path.first_at, old.first_at) if old else path.first_at,
         "last_at": max(path.last_at, old.last_at) if old else path.last_at,
@@ -227,11 +233,20 @@ def seal(connection: Connection, cluster: str, partition: int, before: datetime,
     mine = (_windows.c.cluster == cluster) & (_windows.c.partition == partition)
     due = mine & (_windows.c.window_at < before) & _windows.c.is_sealed.is_(False)
     rows = connection.execute(select(_windows).where(due).order_by(*_windows.primary_key).with_for_update()).mappings()
-    covered = [{name: row[name] for name in row if name not in {"cluster", "is_sealed"}} for row in rows]
-    if covered:
+    sealed = [_covered(dict(row)) for row in rows]
+    if sealed:
         connection.execute(update(_windows).where(due).values(is_sealed=True))
-        chain.append(connection, cluster, at, {"flow_window": covered})
-    return len(covered)
+        chain.append(connection, cluster, at, {"flow_window": sealed})
+    return len(sealed)
+
+
+def covered(row: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What the chain says of a window's row; None while it is not sealed."""
+    return _covered(row) if row["is_sealed"] else None
+
+
+def _covered(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in row if name not in {"cluster", "is_sealed"}}
 
 
 # --- outbox ------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Table, select
 
 from models import tables
 from monitor.store import chain as chains
-from monitor.store import changes, findings, intervals, revisions
+from monitor.store import changes, findings, flows, intervals, revisions
 from monitor.store.errors import ChainBrokenError
 
 
@@ -29,6 +29,7 @@ class Verified(Struct, frozen=True, kw_only=True):
     statuses: int = 0
     changes: int = 0
     gaps: int = 0
+    windows: int = 0
 
 
 def verify(connection: Connection, cluster: str) -> Verified:
@@ -45,7 +46,8 @@ def verify(connection: Connection, cluster: str) -> Verified:
         transitions=_compare(connection, cluster, tables.finding_transition, findings.covered),
         changes=_compare(connection, cluster, tables.policy_change, changes.covered),
         statuses=_replay(connection, cluster, intervals.STATUSES),
-        gaps=_count(connection, cluster, tables.evidence_gap),
+        gaps=_count(connection, cluster, tables.evidence_gap, _gap),
+        windows=_count(connection, cluster, tables.flow_window, flows.covered),
         head=head or chains.GENESIS,
     )
 
@@ -63,16 +65,22 @@ def _compare(connection: Connection, cluster: str, table: Table, covered: Callab
     return count
 
 
-def _count(connection: Connection, cluster: str, table: Table) -> int:
+def _gap(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in row if name != "id"}
+
+
+def _count(connection: Connection, cluster: str, table: Table, covered: Callable[[Any], Any | None]) -> int:
     """Rows that two processes append: their numbers need not follow the chain's order, but none may differ."""
     promised: dict[bytes, int] = {}
     for entry in chains.contents(connection, cluster, table.name):
         promised[_key(entry)] = promised.get(_key(entry), 0) + 1
     count = 0
     for row in _rows(connection, cluster, table):
-        key = _key({name: value for name, value in _plain(row).items() if name != "id"})
+        if (said := covered(row)) is None:
+            continue
+        key = _key(said)
         if not promised.get(key):
-            raise ChainBrokenError(f"{table.name} of {cluster}: row {row['id']} is not what the chain covers")
+            raise ChainBrokenError(f"{table.name} of {cluster}: not what the chain covers: {key.decode()}")
         promised[key] -= 1
         count += 1
     if left := next((key for key, times in promised.items() if times), None):
@@ -125,6 +133,6 @@ def _short(entry: Mapping[str, Any]) -> str:
 
 
 def _rows(connection: Connection, cluster: str, table: Table) -> Iterator[Mapping[str, Any]]:
-    statement = select(table).where(table.c.cluster == cluster).order_by(table.c.id)
+    statement = select(table).where(table.c.cluster == cluster).order_by(*table.primary_key)
     for row in connection.execution_options(yield_per=1000).execute(statement).mappings():
         yield dict(row)
