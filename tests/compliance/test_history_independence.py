@@ -82,10 +82,11 @@ PODS = st.builds(
     owner=st.sampled_from([None, Owner(kind="ReplicaSet", name="rs"), Owner(kind="StatefulSet", name="ss")]),
     created_at=st.sampled_from([None, START, seconds(30)]),
 )
+OFTEN = st.one_of(PODS, policies(), st.builds(deny_all, SPACES))
 FACTS = st.one_of(
-    PODS,
-    PODS,
-    policies(),
+    OFTEN,
+    OFTEN,
+    OFTEN,
     st.builds(namespace, SPACES, team=st.sampled_from(["x", "y"])),
     st.builds(ServiceAccount, name=st.just("default"), namespace=SPACES, labels=LABELS),
     st.builds(
@@ -142,6 +143,13 @@ FACTS = st.one_of(
         expires_at=st.sampled_from([seconds(45), seconds(3600)]),
     ),
 )
+BASE = (
+    namespace("a", team="x"),
+    namespace("b", team="y"),
+    Tier(name="security", order=5.0, default_action="Deny"),
+    deny_all("a"),
+    *(pod(f"p{n}", namespace=where, address=f"10.0.{where == 'b':d}.{n}", app="web") for where in "ab" for n in (1, 2)),
+)
 MOVES = st.sampled_from(["put", "put", "put", "gone", "unreadable"])
 CHANGES = st.lists(st.tuples(FACTS, MOVES), min_size=1, max_size=14)
 
@@ -160,10 +168,12 @@ def told_anew(log):
 @settings(max_examples=80, deadline=None)
 @given(CHANGES, st.integers(1, 40))
 def test_judging_what_is_dirty_after_every_step_is_judging_everything(changes, step):
-    log = Log().listed()
+    log = Log().listed(*BASE)
     state, postures, taken = State(CLUSTER), {}, 0
     for number, change in enumerate(changes):
         applied(log, change, seconds(step * number))
+        if number % 4 == 3:
+            log.gone(deny_all("a")) if number % 8 == 3 else log.add(deny_all("a"))
         if number % 3 == 2:
             log.add(heartbeat(Tier="not_readable" if number % 2 else "fresh"), heard(), Tick(partition=0))
         take(state, log.records[taken:])
@@ -179,7 +189,7 @@ def test_judging_what_is_dirty_after_every_step_is_judging_everything(changes, s
 
 def final_facts(changes):
     """The last state of each key, in the order of first appearance."""
-    log = Log()
+    log = Log().add(*BASE)
     for change in changes:
         applied(log, change, None)
     return {record.key: record.value for record in log.records}
@@ -215,7 +225,7 @@ def test_any_delivery_that_ends_in_the_same_facts_ends_in_the_same_evaluation(ch
     shuffled = list(facts.items())
     random.shuffle(shuffled)
     doubled = [pair for pair in shuffled for _ in range(random.randint(1, 3))]
-    unsquashed = [(key_of(CLUSTER, fact), fact) for fact, _ in changes] + shuffled
+    unsquashed = [(key_of(CLUSTER, fact), fact) for fact in (*BASE, *(fact for fact, _ in changes))] + shuffled
     restarted = listing(unsquashed)
     restarted = Log()
     restarted.records = listing(unsquashed).records
