@@ -6,6 +6,7 @@ Every source is imported when it is asked for: reading files must not pay for a 
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Mapping
 from datetime import datetime
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 DATABASE_FILE = "segmon.db"
 """Of the embedded mode, in its data folder."""
+LIVE_CLUSTER = "cluster"
+"""What a cluster that is read once is called: its facts are stored nowhere."""
 _SHOWN = 20
 
 ManifestsOption = Annotated[
@@ -94,9 +97,9 @@ def _from_manifests(paths: tuple[str, ...]) -> Loaded:
 def _from_cluster(kubeconfig: Path) -> Loaded:
     from monitor.cluster import snapshot  # noqa: PLC0415 - see the module
 
-    facts = snapshot.read(kubeconfig)
-    clusters = {key.cluster for key in facts}
-    return Loaded(facts=facts, cluster=next(iter(clusters), ""), origin=f"kubeconfig {kubeconfig}")
+    taken = asyncio.run(snapshot.read(kubeconfig, cluster=LIVE_CLUSTER))
+    unread = tuple(f"not read: {kind}: {reason}" for kind, reason in sorted(taken.unreadable.items()))
+    return Loaded(facts=taken.facts, cluster=LIVE_CLUSTER, origin=f"kubeconfig {kubeconfig}", unread=unread)
 
 
 def _from_store(source: Source) -> Loaded:
