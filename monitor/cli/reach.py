@@ -76,10 +76,10 @@ def reach(
         manifests=tuple(manifests or ()), kubeconfig=kubeconfig, data=data, database=database, at=at, cluster=cluster
     )
     loaded = sources.load(source)
+    loaded.tell()
     groups = _groups(loaded.facts, loaded.cluster, by)
     lines = _lines(loaded.facts, groups, Wanted(groups, from_, to), is_pending=pending)
     _write(lines, output, by)
-    loaded.tell()
     if loaded.unread:
         raise typer.Exit(CannotEvaluateError.exit_code)
 

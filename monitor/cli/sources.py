@@ -6,7 +6,6 @@ Every source is imported when it is asked for: reading files must not pay for a 
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Mapping
 from datetime import datetime
@@ -78,7 +77,9 @@ def load(source: Source) -> Loaded:
         raise UserError("--at needs a history\n       fix: use it with --data or --database")
     if source.manifests:
         return _from_manifests(source.manifests)
-    return _from_cluster(source.kubeconfig) if source.kubeconfig else _from_store(source)
+    if source.kubeconfig:
+        return _from_cluster(source.kubeconfig, source.cluster or LIVE_CLUSTER)
+    return _from_store(source)
 
 
 def _from_manifests(paths: tuple[str, ...]) -> Loaded:
@@ -94,12 +95,14 @@ def _from_manifests(paths: tuple[str, ...]) -> Loaded:
     )
 
 
-def _from_cluster(kubeconfig: Path) -> Loaded:
+def _from_cluster(kubeconfig: Path, cluster: str) -> Loaded:
+    import asyncio  # noqa: PLC0415 - see the module
+
     from monitor.cluster import snapshot  # noqa: PLC0415 - see the module
 
-    taken = asyncio.run(snapshot.read(kubeconfig, cluster=LIVE_CLUSTER))
-    unread = tuple(f"not read: {kind}: {reason}" for kind, reason in sorted(taken.unreadable.items()))
-    return Loaded(facts=taken.facts, cluster=LIVE_CLUSTER, origin=f"kubeconfig {kubeconfig}", unread=unread)
+    found = asyncio.run(snapshot.read(kubeconfig, cluster=cluster))
+    unread = tuple(f"not read: {kind} of {found.url}: {reason}" for kind, reason in sorted(found.unreadable.items()))
+    return Loaded(facts=found.facts, cluster=cluster, origin=found.url, unread=unread)
 
 
 def _from_store(source: Source) -> Loaded:

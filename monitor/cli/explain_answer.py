@@ -1,0 +1,108 @@
+"""The whole answer of `segmon explain`, before it is put on a screen: what the JSON form shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice, product
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from models.verdicts import Decision, Direction, FlowVerdict
+from monitor.cli import explain_changes, explain_ends, explain_walk
+from monitor.cli.explain_ends import Asked, Cluster, End
+from monitor.cli.explain_walk import Walk
+from monitor.policy import addresses
+
+MOST_PAIRS = 100
+MOST_DIFFERING = 3
+
+
+class Pending(Struct, frozen=True, kw_only=True):
+    """With the staged policies live, where that differs."""
+
+    decision: Decision
+    walks: tuple[Walk, ...]
+
+
+class Answer(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`pods_differ`: pairs of pods of the same workloads that are treated otherwise."""
+
+    source: str
+    destination: str
+    connection: str
+    decision: Decision
+    of: str
+    as_of: str
+    walks: tuple[Walk, ...]
+    to_change: tuple[str, ...] = ()
+    pending: Pending | None = None
+    pods_differ: tuple[str, ...] = ()
+    note: Literal["", "within one endpoint"] = ""
+
+
+def answer(cluster: Cluster, source: End, destination: End, wanted: Asked, *, origin: str) -> Answer:
+    connection = explain_ends.connection(source, destination, wanted)
+    base = Answer(
+        source=source.title,
+        destination=destination.title,
+        connection=wanted.words,
+        decision=Decision.ALLOW,
+        of=f"{connection.source_address} → {connection.destination_address}",
+        as_of=origin,
+        walks=(),
+    )
+    if source.endpoint is not None and source.endpoint == destination.endpoint:
+        return replace(base, note="within one endpoint")
+    verdict = cluster.engine.judge(connection, source=source.endpoint, destination=destination.endpoint)
+    question = explain_changes.Question(cluster=cluster, connection=connection, source=source, destination=destination)
+    return replace(
+        base,
+        decision=verdict.decision,
+        walks=tuple(_walks(question, is_pending=False)),
+        to_change=tuple(explain_changes.suggestions(question, verdict)),
+        pending=_pending(question, verdict),
+        pods_differ=tuple(islice(_differing(question, wanted, verdict.decision), MOST_DIFFERING)),
+    )
+
+
+def _walks(question: explain_changes.Question, *, is_pending: bool) -> Iterator[Walk]:
+    for direction, end in ((Direction.EGRESS, question.source), (Direction.INGRESS, question.destination)):
+        if end.endpoint is not None:
+            found = explain_walk.walk(
+                question.cluster, end.endpoint, direction, question.connection, is_pending=is_pending
+            )
+            yield replace(found, endpoint=end.title)
+
+
+def _pending(question: explain_changes.Question, verdict: FlowVerdict) -> Pending | None:
+    if verdict.pending is verdict.decision:
+        return None
+    return Pending(decision=verdict.pending, walks=tuple(_walks(question, is_pending=True)))
+
+
+def _differing(question: explain_changes.Question, wanted: Asked, decision: Decision) -> Iterator[str]:
+    """The other pods of both workloads, as far as there are few enough to try."""
+    engine = question.cluster.engine
+    sources = (question.source.endpoint, *question.source.others)
+    destinations = (question.destination.endpoint, *question.destination.others)
+    for a, b in islice(product(sources, destinations), 1, MOST_PAIRS):
+        if a == b:
+            continue
+        ends = [_moved(question, end, name) for end, name in ((question.source, a), (question.destination, b))]
+        found = engine.judge(explain_ends.connection(ends[0], ends[1], wanted), source=a, destination=b).decision
+        if found is not decision:
+            yield f"{ends[0].title} → {ends[1].title} is {found.value}"
+
+
+def _moved(question: explain_changes.Question, end: End, endpoint: str | None) -> End:
+    if endpoint is None or endpoint == end.endpoint:
+        return end
+    found = question.cluster.engine.endpoints[endpoint]
+    return replace(
+        end,
+        title=f"{found.namespace}/{found.name}",
+        endpoint=endpoint,
+        addresses=tuple(addresses.text(address) for address in found.addresses),
+    )
