@@ -1,0 +1,188 @@
+"""`segmon reach` on files: exact port sets, outside ranges, and forms that survive hostile names."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import pytest
+import typer
+import yaml
+from typer.testing import CliRunner
+
+from models.errors import UserError
+from monitor.cli import reach, reach_forms
+from monitor.cli.reach import Line
+
+app = typer.Typer()
+app.command()(reach.reach)
+
+
+@app.callback()
+def main():
+    """One command among others, as in the real tool."""
+
+
+def workload(name, namespace):
+    template = {"metadata": {"labels": {"app": name}}, "spec": {"containers": [{"name": "c"}]}}
+    spec = {"replicas": 1, "template": template}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": spec,
+    }
+
+
+def policy(name, namespace, **spec):
+    meta = {"name": name, "namespace": namespace}
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": meta,
+        "spec": {"podSelector": {}} | spec,
+    }
+
+
+FROM_SHOP = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "shop"}}}
+OBJECTS = [
+    workload("web", "shop"),
+    workload("db", "data"),
+    policy(
+        "data-in", "data", ingress=[{"from": [FROM_SHOP], "ports": [{"port": 5432}, {"port": 8000, "endPort": 8003}]}]
+    ),
+    policy("shop-in", "shop", ingress=[{"from": [{"ipBlock": {"cidr": "203.0.113.0/24"}}], "ports": [{"port": 443}]}]),
+    policy("data-out", "data", policyTypes=["Egress"]),
+]
+
+
+@pytest.fixture
+def run(tmp_path):
+    def invoke(*more, objects=OBJECTS):
+        (tmp_path / "m.yaml").write_text(yaml.safe_dump_all(objects))
+        return CliRunner().invoke(app, ["reach", "--manifests", str(tmp_path), *more])
+
+    return invoke
+
+
+def test_the_table_shows_exact_ports_and_outside_ranges(run):
+    result = run()
+
+    assert result.exit_code == 0
+    assert [" ".join(line.split()) for line in result.stdout.splitlines()] == [
+        "FROM TO CONNECTIONS",
+        "shop/Deployment/web data/Deployment/db tcp/5432, tcp/8000:8003",
+        "shop/Deployment/web outside any IPv4 all",
+        "outside 203.0.113.0/24 shop/Deployment/web tcp/443",
+    ]
+
+
+def test_rows_can_be_about_namespaces(run):
+    lines = json.loads(run("--by", "namespace", "--output", "json", "--to", "data").stdout)
+
+    assert lines == [{"from": "shop", "to": "data", "connections": ["tcp/5432", "tcp/8000:8003"]}]
+
+
+def test_rows_can_be_about_domains(run):
+    lines = json.loads(run("--by", "domain", "--output", "json", "--from", "*shop", "--to", "*data").stdout)
+
+    assert [line["connections"] for line in lines] == [["tcp/5432", "tcp/8000:8003"]]
+
+
+def test_outside_can_be_asked_for_alone(run):
+    lines = json.loads(run("--from", "outside", "--output", "json").stdout)
+
+    assert lines == [
+        {"from": "outside", "to": "shop/Deployment/web", "connections": ["tcp/443"], "ranges": ["203.0.113.0/24"]}
+    ]
+
+
+def test_staged_policies_count_when_they_are_asked_for(run):
+    staged = policy("closed", "data", policyTypes=["Ingress"]) | {
+        "apiVersion": "projectcalico.org/v3",
+        "kind": "StagedGlobalNetworkPolicy",
+        "spec": {"order": 1, "types": ["Ingress"], "ingress": [{"action": "Deny"}], "selector": "app == 'db'"},
+    }
+    arguments = ("--to", "data/Deployment/db", "--from", "shop/*", "--output", "json")
+
+    assert len(json.loads(run(*arguments, objects=[*OBJECTS, staged]).stdout)) == 1
+    assert json.loads(run(*arguments, "--pending", objects=[*OBJECTS, staged]).stdout) == []
+
+
+def test_nothing_allowed_is_said(run):
+    assert run("--from", "data/*", "--to", "shop/*").stdout == "no connection is allowed\n"
+
+
+def test_a_name_that_matches_nothing_is_told(run):
+    error = run("--from", "nowhere").exception
+
+    assert isinstance(error, UserError)
+    assert "data/Deployment/db" in str(error)
+
+
+def test_input_read_in_part_exits_3_and_still_answers(run):
+    result = run(objects=[*OBJECTS, {"apiVersion": "v1", "metadata": {"name": "x"}}])
+
+    assert result.exit_code == 3
+    assert "tcp/5432" in result.stdout
+    assert "kind is missing" in result.stderr
+
+
+HOSTILE = Line(
+    source='=cmd|"x"\\N\n<script>',
+    destination="outside",
+    connections=("tcp/80",),
+    unknown=("udp/53",),
+    ranges=tuple(f"10.{n}.0.0/16" for n in range(9)),
+)
+
+
+def test_csv_cells_are_safe_in_a_spreadsheet():
+    [_, row] = csv.reader(io.StringIO(reach_forms.csv_rows([HOSTILE])))
+
+    assert row[0].startswith("'=cmd")
+    assert row[2:4] == ["tcp/80", "udp/53"]
+
+
+def test_html_escapes_what_a_cluster_says_and_loads_nothing():
+    page = reach_forms.html([HOSTILE], "workload")
+
+    assert "<script" not in page
+    assert "http" not in page
+    assert "cannot be known: udp/53" in page
+
+
+def test_html_is_well_formed(run):
+    opened: list[str] = []
+
+    class Checking(HTMLParser):
+        def handle_starttag(self, tag, attrs):
+            if tag not in {"meta", "br"}:
+                opened.append(tag)
+
+        def handle_endtag(self, tag):
+            assert opened.pop() == tag
+
+    Checking().feed(run("--output", "html").stdout)
+
+    assert opened == []
+
+
+def test_a_matrix_that_nobody_could_read_is_refused():
+    lines = [Line(source=str(n), destination="x", connections=("all",)) for n in range(500)]
+
+    with pytest.raises(UserError, match="--by namespace"):
+        reach_forms.html(lines, "workload")
+
+
+@pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
+def test_graphviz_draws_it_whatever_the_names_are(run):
+    for text in (run("--output", "dot").stdout, reach_forms.dot([HOSTILE])):
+        drawn = subprocess.run(["dot", "-Tsvg"], input=text, capture_output=True, text=True, check=True, timeout=30)
+
+        assert "<svg" in drawn.stdout
+        assert not drawn.stderr
