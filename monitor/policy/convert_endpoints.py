@@ -36,9 +36,9 @@ def account_labels(fact: ServiceAccount) -> dict[str, str]:
 
 
 def pod(fact: Pod, inherited: Inherited) -> model.Endpoint | None:
-    """None for a pod that is no endpoint: on the host's network, finished, or without an address (15.1)."""
+    """None for what is no endpoint: not scheduled, without address, finished, or on the host's network (15.1)."""
     found = _numbers(fact.addresses)
-    if fact.host_network or fact.is_finished or not found:
+    if fact.host_network or fact.is_finished or not fact.node or not found:
         return None
     own = {
         key: value

@@ -26,7 +26,7 @@ def gaps(rule, *, protocol=TCP, tier="default", source="198.51.100.9", extra=())
     policy = CalicoPolicy(
         policy_kind="StagedNetworkPolicy", namespace="shop", name="next", tier=tier, types=("Ingress",), ingress=(rule,)
     )
-    pod = Pod(name="web", namespace="shop", addresses=("10.0.0.1",))
+    pod = Pod(name="web", namespace="shop", node="n", addresses=("10.0.0.1",))
     engine = Engine.build({key_of("c", fact): fact for fact in (Namespace(name="shop"), pod, policy, *extra)})
     connection = Connection(
         source_address=source, destination_address="10.0.0.1", protocol=protocol, source_port=40000, destination_port=80
