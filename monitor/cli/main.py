@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from models.errors import UserError
-from monitor.cli import broker, database, doctor, run, up
+from monitor.cli import broker, database, doctor, explain, reach, run, up
 from monitor.cli.context import Common
 
 app = typer.Typer(
@@ -51,6 +51,8 @@ def common(
 
 for command in (
     up.up,
+    explain.explain,
+    reach.reach,
     run.watch,
     run.collect,
     run.work,
