@@ -35,6 +35,7 @@ from monitor.settings import Settings
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)  # the last one repeats
+SLOW_SECONDS = 2.0
 LOOK_SECONDS = 1.0  # how soon a kind that falls silent is noticed
 
 
@@ -154,7 +155,8 @@ class Watch:
     async def _publish(self) -> NoReturn:
         while True:
             try:
-                await self._begin()
+                if not self._begun.is_set():
+                    await self._begin()
                 while self._begun.is_set():
                     await self._step()
             except BrokerUnavailableError as error:
@@ -181,9 +183,11 @@ class Watch:
             self._relist = False
             return
         taken, freshness = self._take()
+        started_at = clock.monotonic()
         try:
             await self._publish_taken(taken)
             await self._beat(freshness)
+            self._count_waiting(started_at)
         except BrokerUnavailableError:
             self._view.put_back(taken)
             raise
@@ -230,6 +234,12 @@ class Watch:
         self._too_large.update(change.key for change in written.too_large)
         self._observer.published(written.count)
         return written.count
+
+    def _count_waiting(self, since: float) -> None:
+        """A round that the broker kept waiting, though it took everything in the end, in order."""
+        waited = clock.monotonic() - since
+        if waited > SLOW_SECONDS:
+            self._gap_seconds += waited
 
     def _back(self) -> None:
         """Everything that waited is published. What was overwritten meanwhile was never told."""
