@@ -10,8 +10,12 @@ from models.compliance import Control, SubjectResult
 from monitor.compliance.controls import (
     default_deny_egress,
     default_deny_ingress,
+    dns_label_spoof,
     evidence_complete,
     flow_escaped,
+    host_network_bypass,
+    policy_invalid,
+    system_exclusion,
     unprotected_endpoint,
 )
 from monitor.compliance.snapshot import Snapshot
@@ -33,6 +37,10 @@ CATALOGUE: tuple[Entry, ...] = tuple(
         default_deny_egress,
         unprotected_endpoint,
         flow_escaped,
+        policy_invalid,
+        dns_label_spoof,
+        system_exclusion,
+        host_network_bypass,
         evidence_complete,
     )
 )

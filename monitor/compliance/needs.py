@@ -20,6 +20,13 @@ POLICIES: tuple[Kind, ...] = (
 )
 """What is enforced."""
 
+STAGED: tuple[Kind, ...] = (
+    Kind.STAGED_NETWORK_POLICY,
+    Kind.STAGED_GLOBAL_NETWORK_POLICY,
+    Kind.STAGED_KUBERNETES_NETWORK_POLICY,
+)
+"""What only reports."""
+
 VERDICTS: tuple[Kind, ...] = (
     *PLACES,
     *POLICIES,

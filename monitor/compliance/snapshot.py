@@ -10,7 +10,7 @@ from functools import cached_property
 from models.compliance import Vouched
 from models.facts import FactKey, FlowClass, HostEndpoint, ObservedPath, Pod
 from monitor.policy.engine import Engine
-from monitor.state import State, subjects
+from monitor.state import State, domains, subjects
 from monitor.state.domains import Definition
 
 
@@ -47,6 +47,25 @@ class Snapshot:
     def workloads(self, definition: Definition) -> tuple[str, ...]:
         """Subjects that the domain holds."""
         return tuple(member.subject for member in self.state.placement.members(definition.domain.id))
+
+    def policies(self, definition: Definition) -> tuple[str, ...]:
+        """Policies, and whatever else Calico drops: all of the cluster, else those of the domain's namespaces."""
+        is_all = definition.domain.level == "cluster"
+        return tuple(
+            subject
+            for subject, key in self.policy_keys.items()
+            if is_all
+            or key.namespace in definition.namespaces
+            or (key.namespace and definition.domain.id == domains.namespace_id(key.namespace))
+        )
+
+    @cached_property
+    def policy_keys(self) -> Mapping[str, FactKey]:
+        """By subject: `Kind/namespace/name`, `Kind/name` for what has no namespace."""
+        return {
+            "/".join(part for part in (key.kind.value, key.namespace, key.name) if part): key
+            for key in sorted(self.state.inventory.policies)
+        }
 
     def home_of(self, subject: str) -> str:
         """The namespace of a subject that is no workload (`Kind/namespace/name`); empty for what has none."""

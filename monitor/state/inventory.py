@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from msgspec import field
 
-from models.facts import API_KINDS, Fact, FactKey, Kind
+from models.facts import API_KINDS, Fact, FactKey, Kind, Rejected
 from models.wire import Unreadable
 from monitor.policy.engine import Engine
 from monitor.state.placement import Placement, Touched
@@ -24,6 +24,8 @@ HELD = API_KINDS | _DECLARED
 _FEW = frozenset({Kind.NODE, Kind.IP_POOL, Kind.FELIX_CONFIGURATION, Kind.DECLARATION})
 
 F = TypeVar("F", bound=Fact)
+
+POLICIES = frozenset(kind for kind in API_KINDS if kind.value.endswith("NetworkPolicy"))
 
 _POLICED = API_KINDS - {Kind.REPLICA_SET, Kind.JOB}
 
@@ -41,6 +43,7 @@ class Inventory:
         self.facts: dict[FactKey, Fact] = {}
         self.unread: dict[FactKey, str] = {}  # key -> why its fact cannot be read
         self._few: dict[FactKey, Fact] = {}  # those of kinds with few objects, which are asked for by type
+        self.policies: dict[FactKey, Fact] = {}  # of any policy kind, and whatever else Calico drops
         self._before: dict[FactKey, Fact | None] = {}  # changed keys, and what they held when last looked at
         self._engine: Engine | None = None
         self._placement = Placement(cluster)
@@ -55,11 +58,11 @@ class Inventory:
         if old == new and was_unread == self.unread.get(key):
             return False
         self._before.setdefault(key, old)
-        for index in (self.facts, self._few) if key.kind in _FEW else (self.facts,):
-            if new is None:
-                index.pop(key, None)
-            else:
-                index[key] = new
+        _keep(self.facts, key, new)
+        if key.kind in _FEW:
+            _keep(self._few, key, new)
+        if key.kind in POLICIES or isinstance(old, Rejected) or isinstance(new, Rejected):
+            _keep(self.policies, key, new if key.kind in POLICIES or isinstance(new, Rejected) else None)
         return True
 
     def of_type(self, kind: type[F]) -> list[F]:
@@ -126,3 +129,10 @@ class Inventory:
     def endpoint_of(self, key: FactKey) -> str:
         """The engine's id of a pod or host endpoint."""
         return f"host:{key.name}" if key.kind is Kind.HOST_ENDPOINT else f"pod:{key.namespace}/{key.name}"
+
+
+def _keep(index: dict[FactKey, Fact], key: FactKey, value: Fact | None) -> None:
+    if value is None:
+        index.pop(key, None)
+    else:
+        index[key] = value
