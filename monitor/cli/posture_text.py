@@ -23,20 +23,26 @@ def posture(look: queries.Look, cluster: str) -> str:
     outcomes: dict[str, dict[str, str]] = {}
     for row in queries.open_statuses(look, cluster):
         outcomes.setdefault(row.domain, {})[row.control] = row.outcome
-    findings: dict[str, list[queries.FindingRow]] = {}
-    for finding in queries.open_findings(look, cluster):
-        findings.setdefault(finding.domain, []).append(finding)
+    findings = queries.open_findings(look, cluster)
     rows = [
         [
             printable(row.name),
             row.level,
             *(_cell(outcomes.get(row.id, {}), controls) for controls in COLUMNS.values()),
             _others(outcomes.get(row.id, {})),
-            _counted(findings.get(row.id, [])),
+            _counted(_of_domain(look, cluster, row.id, findings)),
         ]
         for row in queries.domains(look, cluster)
     ]
     return table(rows, ["domain", "level", *COLUMNS, "other controls", "findings"])
+
+
+def _of_domain(
+    look: queries.Look, cluster: str, domain: str, findings: list[queries.FindingRow]
+) -> list[queries.FindingRow]:
+    """A finding belongs to the smallest domain that holds its subject, and is counted in the larger ones."""
+    subjects = {member.subject for member in queries.members(look, cluster, domain)}
+    return [row for row in findings if row.domain == domain or row.subject in subjects]
 
 
 def _cell(outcomes: dict[str, str], controls: Sequence[str]) -> str:
