@@ -183,11 +183,9 @@ class Watch:
             self._relist = False
             return
         taken, freshness = self._take()
-        started_at = clock.monotonic()
         try:
             await self._publish_taken(taken)
             await self._beat(freshness)
-            self._count_waiting(started_at)
         except BrokerUnavailableError:
             self._view.put_back(taken)
             raise
@@ -196,9 +194,9 @@ class Watch:
         taken, freshness = self._take()
         kinds = [kind for kind, view in self._view.kinds.items() if view.is_listed]
         try:
-            await self._log.mark(Sync(scope="all", phase="begun", instance=self._log.instance))
+            await self._mark(Sync(scope="all", phase="begun", instance=self._log.instance))
             count = await self._publish_kinds(kinds)
-            offset = await self._log.mark(Sync(scope="all", phase="done", instance=self._log.instance))
+            offset = await self._mark(Sync(scope="all", phase="done", instance=self._log.instance))
             self._back()
             self._beaten_at = 0.0
             await self._beat(freshness)
@@ -210,12 +208,14 @@ class Watch:
 
     async def _publish_taken(self, taken: Taken) -> None:
         for kind in sorted(taken.listed):
-            await self._log.mark(Sync(scope=kind, phase="begun", instance=self._log.instance))
+            await self._mark(Sync(scope=kind, phase="begun", instance=self._log.instance))
             await self._publish_kinds([kind])
-            await self._log.mark(Sync(scope=kind, phase="done", instance=self._log.instance))
+            await self._mark(Sync(scope=kind, phase="done", instance=self._log.instance))
         changes = [change for change in taken.changes if self._view.kinds[change.key.kind].is_listed]
         known = self._log.known_of(change.key for change in changes)
+        started_at = clock.monotonic()
         await self._send(still_new(changes, known), DELETED)
+        self._count_waiting(started_at)
         if taken.listed or changes:
             self._back()
 
@@ -235,8 +235,14 @@ class Watch:
         self._observer.published(written.count)
         return written.count
 
+    async def _mark(self, fact: Sync | Heartbeat) -> int:
+        started_at = clock.monotonic()
+        offset = await self._log.mark(fact)
+        self._count_waiting(started_at)
+        return offset
+
     def _count_waiting(self, since: float) -> None:
-        """A round that the broker kept waiting, though it took everything in the end, in order."""
+        """The broker kept us waiting, though it took everything in the end, in order."""
         waited = clock.monotonic() - since
         if waited > SLOW_SECONDS:
             self._gap_seconds += waited
@@ -264,7 +270,7 @@ class Watch:
         self._refuse_another_cluster()
         gap_seconds = self._gap_seconds
         identity = self._source.identity
-        await self._log.mark(
+        await self._mark(
             Heartbeat(
                 instance=self._log.instance,
                 cluster_uid=identity.uid,
