@@ -15,6 +15,7 @@ from monitor.compliance.controls import (
     flow_escaped,
     host_network_bypass,
     policy_invalid,
+    policy_selects_nothing,
     system_exclusion,
     unprotected_endpoint,
 )
@@ -38,6 +39,7 @@ CATALOGUE: tuple[Entry, ...] = tuple(
         unprotected_endpoint,
         flow_escaped,
         policy_invalid,
+        policy_selects_nothing,
         dns_label_spoof,
         system_exclusion,
         host_network_bypass,
