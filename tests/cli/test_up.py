@@ -1,0 +1,109 @@
+"""`segmon up` as a person runs it: the demo to its end, a folder of YAML, a restart, a clean end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from parts.process import until
+
+DEMO = Path(__file__).resolve().parents[2] / "monitor" / "demo"
+QUIET = ["--metrics-listen", "127.0.0.1:0", "--page-listen", "127.0.0.1:0"]
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "monitor.cli.main", "up", *map(str, arguments)]
+
+
+def run(*arguments):
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("SEGMON_")}
+    return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=150, check=False, env=clean)
+
+
+@pytest.fixture(scope="module")
+def told():
+    done = run("--demo", "--once", "--output", "json")
+    assert done.returncode == 1, done.stderr
+    return json.loads(done.stdout)
+
+
+def outcome(told, domain, control):
+    [found] = [row for row in told["domains"] if row["id"] == domain]
+    return found["controls"][control]["outcome"]
+
+
+def test_an_allow_all_that_poses_as_default_deny_fails(told):
+    assert outcome(told, "namespace/shop", "default-deny-ingress") == "fail"
+
+
+def test_a_zero_rule_policy_that_is_stricter_than_it_looks_passes(told):
+    assert outcome(told, "namespace/ledger", "default-deny-ingress") == "pass"
+    assert outcome(told, "namespace/ledger", "default-deny-egress") == "pass"
+
+
+def test_the_story_opens_findings_resolves_them_and_sees_traffic_escape(told):
+    moves = [(row["transition"], row["domain"], row["control"]) for row in told["transitions"]]
+    payments = [move for move in moves if move[1] == "namespace/payments"]
+
+    assert ("opened", "namespace/payments", "default-deny-ingress") in payments
+    assert payments[-1][0] == "resolved"
+    assert ("opened", "namespace/records", "flow-escaped") in moves
+    assert {row["class"] for row in told["paths"]} == {"permitted", "escaped"}
+
+
+def test_every_finding_has_its_proof_and_its_fix(told):
+    assert told["findings"]
+    assert all(row["sentence"] and (row["trace"] or row["facts"]) and row["fix"] for row in told["findings"])
+
+
+def test_a_restart_goes_on_with_the_record_it_kept(tmp_path):
+    manifests = tmp_path / "cluster"
+    manifests.mkdir()
+    (manifests / "shop.yaml").write_text(
+        "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n---\n"
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: shop}\n"
+        "spec: {selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, "
+        "spec: {containers: [{name: web, image: image.example/web}]}}}\n"
+    )
+    kept = ["--manifests", manifests, "--data", tmp_path / "data", "--once", "--output", "json"]
+
+    first, second = run(*kept), run(*kept)
+
+    assert (first.returncode, second.returncode) == (1, 1), first.stderr + second.stderr
+    before, after = json.loads(first.stdout), json.loads(second.stdout)
+    assert [row["since"] for row in before["findings"]] == [row["since"] for row in after["findings"]]
+
+
+def test_ctrl_c_leaves_no_process_and_no_folder(tmp_path):
+    log = tmp_path / "said"
+    with log.open("w") as sink:
+        process = subprocess.Popen(
+            command("--demo", "--data", tmp_path / "data", *QUIET), stdout=sink, stderr=sink, start_new_session=True
+        )
+    until(lambda: "DOMAIN" in log.read_text(), within=60, what="the posture")
+    children = subprocess.run(
+        ["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=False
+    ).stdout.split()
+
+    process.send_signal(signal.SIGINT)
+    process.wait(timeout=30)
+
+    assert process.returncode == 0
+    assert len(children) == 3
+    until(lambda: not any(Path(f"/proc/{child}").exists() for child in children), within=10, what="children gone")
+
+
+def test_two_ups_do_not_share_a_folder(tmp_path):
+    import fcntl
+
+    data = tmp_path / "data"
+    data.mkdir()
+    with (data / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = run("--manifests", DEMO / "cluster", "--data", data, "--once")
+
+    assert done.returncode == 2
+    assert "is in use by another segmon up" in done.stderr
