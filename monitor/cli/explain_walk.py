@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from models.facts import AdminPolicy, CalicoPolicy, Fact, FactKey, Kind, KubernetesNetworkPolicy, PolicyFact
 from models.verdicts import Connection, Decision, Direction, Hit, Verdict
@@ -104,16 +104,21 @@ def _steps(
 ) -> Iterator[Step]:
     is_behind = False
     for policy in tier.policies:
-        title = {"policy": policy_name(policy.namespace, policy.name), "kind": policy.kind.value}
         rules = policy.egress if direction is Direction.EGRESS else policy.ingress
+        bare = Step(
+            policy=policy_name(policy.namespace, policy.name),
+            kind=policy.kind.value,
+            outcome=_passed_by(rules, is_behind=is_behind),
+            is_staged=policy.is_staged,
+        )
         is_met = hit is not None and hit.rule >= 0 and _is(policy, hit)
         if is_met and hit is not None:
             rule = rules[hit.rule]
             fact = facts.get(FactKey(cluster, policy.kind, policy.namespace, policy.name))
             words = explain_words.rule_of(fact, direction, rule.origin) if isinstance(fact, _POLICIES) else ""
-            yield Step(**title, outcome=hit.action, rule=rule.origin, words=words, is_staged=policy.is_staged)
+            yield structs.replace(bare, outcome=hit.action, rule=rule.origin, words=words)
         else:
-            yield Step(**title, outcome=_passed_by(rules, is_behind=is_behind), is_staged=policy.is_staged)
+            yield bare
         is_behind = is_behind or is_met
 
 
