@@ -119,8 +119,8 @@ class _Judge:
 
     def _checked(self, entry: Entry, subject: str) -> SubjectResult:
         """A workload's result is remembered until something about it changes, any other's for this evaluation."""
-        is_workload = bool(self._snapshot.state.placement.keys(subject))
-        memo = self._snapshot.state.memo if is_workload else self._passing
+        state = self._snapshot.state
+        memo = state.memo if state.placement.holds(subject) else self._passing
         known = memo.setdefault(entry.control.id, {})
         if subject not in known:
             known[subject] = _guarded(entry, self._snapshot, subject)

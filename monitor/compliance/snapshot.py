@@ -69,7 +69,9 @@ class Snapshot:
 
     def home_of(self, subject: str) -> str:
         """The namespace of a subject that is no workload (`Kind/namespace/name`); empty for what has none."""
-        return "" if self.state.placement.keys(subject) else subject.split("/")[1] if subject.count("/") == 2 else ""
+        if subject.count("/") != 2 or self.state.placement.holds(subject):
+            return ""
+        return subject.split("/")[1]
 
     def pods(self, subject: str) -> list[tuple[FactKey, Pod]]:
         found = ((key, self.state.facts.get(key)) for key in self.state.placement.keys(subject))

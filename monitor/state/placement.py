@@ -65,6 +65,7 @@ class Placement:
         self._keys_of: defaultdict[str, set[FactKey]] = defaultdict(set)  # by subject
         self._subjects_in: defaultdict[str, set[str]] = defaultdict(set)  # by domain
         self._members: dict[str, tuple[Member, ...]] = {}
+        self._owners: dict[str, str] = {}  # of workloads, as far as asked for
         self._by_namespace: defaultdict[str, set[FactKey]] = defaultdict(set)  # pods, finished ones too
         self._by_owner: defaultdict[tuple[str, str, str], set[FactKey]] = defaultdict(set)
         self._declared: tuple[Definition, ...] = ()
@@ -95,6 +96,10 @@ class Placement:
             self._members[domain] = known
         return known
 
+    def holds(self, subject: str) -> bool:
+        """Whether the subject is a workload or host endpoint that is there."""
+        return subject in self._keys_of
+
     def keys(self, subject: str) -> list[FactKey]:
         """The pods or the host endpoint that a subject stands for."""
         return sorted(self._keys_of.get(subject, ()))
@@ -116,11 +121,16 @@ class Placement:
 
         namespace: of a subject that is no workload, such as a policy.
         """
+        known = self._owners.get(subject)
+        if known is not None:
+            return known
         holding = self.domains_of(subject)
         if not holding:
             at_home = domains.namespace_id(namespace)
             return at_home if at_home in self.definitions else domains.cluster_id(self._cluster)
-        return min((self.definitions[each] for each in holding), key=lambda each: each.rank).domain.id
+        owner = min((self.definitions[each] for each in holding), key=lambda each: each.rank).domain.id
+        self._owners[subject] = owner
+        return owner
 
     # What must be placed again
 
@@ -183,6 +193,7 @@ class Placement:
         touched: Touched,
     ) -> set[FactKey]:
         old, self.definitions = self.definitions, definitions
+        self._owners.clear()
         changed = {name for name in old.keys() | definitions.keys() if old.get(name) != definitions.get(name)}
         touched.domains |= changed
         declared = tuple(each for each in sorted(definitions.values(), key=lambda each: each.rank) if each.is_declared)
@@ -211,6 +222,7 @@ class Placement:
 
     def _hold(self, place: Place) -> None:
         """Bring the domains' lists up to date with where the subject's pods are now."""
+        self._owners.pop(place.subject, None)
         holding = self.domains_of(place.subject)
         for domain in place.domains:
             if domain in holding:
