@@ -31,6 +31,7 @@ class Thing:
     nets: tuple
     ports: tuple = ()  # (name, protocol, number)
     profiles: tuple = ()
+    is_by_name: bool = False  # a set with domain names: DNS decides who else is in it
 
     def has(self, address):
         return any(net.version == address.version and address in net for net in self.nets)
@@ -50,6 +51,11 @@ class Policy:
     rules: dict  # direction -> list of facts.Rule
     is_staged: bool = False
     is_special: bool = False  # doNotTrack or preDNAT
+
+    def tie(self):
+        """7.6."""
+        kind = "KubernetesClusterNetworkPolicy" if self.kind == "ClusterNetworkPolicy" else self.kind
+        return f"{self.name}/{self.namespace}/{kind}"
 
 
 @dataclass(frozen=True)
@@ -125,7 +131,10 @@ class Cluster:
             own = {**fact.labels, NAMESPACE: fact.namespace} if fact.namespace else fact.labels
             profiles = (f"kns.{fact.namespace}",) if fact.namespace else ()
             yield Thing(
-                id=f"set:{fact.namespace}/{fact.name}", labels=self.labels(own, profiles), nets=networks(fact.nets)
+                id=f"set:{fact.namespace}/{fact.name}",
+                labels=self.labels(own, profiles),
+                nets=networks(fact.nets),
+                is_by_name=bool(fact.domains),
             )
 
     def owners(self, address):
@@ -191,24 +200,27 @@ def calico_policy(fact):
 
 
 def selects(fact, labels):
-    """4.1 and 4.2: all() means pods only once a namespaceSelector stands there, accounts likewise."""
-    scope = True
-    everything = True
+    """4.1 and 4.2. In a global policy each scope in turn rewrites the all() that stand before and in it."""
     if fact.namespace:
-        scope = labels.get(NAMESPACE) == fact.namespace
-    elif fact.namespace_selector:
-        everything = NAMESPACE in labels
-        scope = scoped(fact.namespace_selector, labels, "pcns.", everything)
-    if fact.service_account_selector:
-        if not fact.namespace and not fact.namespace_selector:
-            everything = ACCOUNT in labels
-        inner = everything if not fact.namespace else True
-        scope = scope and scoped(fact.service_account_selector, labels, "pcsa.", inner)
-    text = fact.selector if fact.selector.strip() else ""
-    return scope and (holds(text, labels, everything=everything) if text else True)
+        accounts = scoped(fact.service_account_selector, labels, "pcsa.", everything=True)
+        return labels.get(NAMESPACE) == fact.namespace and accounts and holds(fact.selector, labels)
+    pods_only, accounts_only = NAMESPACE in labels, ACCOUNT in labels
+    everything = True
+    if fact.namespace_selector:
+        everything = pods_only
+    elif fact.service_account_selector:
+        everything = accounts_only
+    return (
+        scoped(fact.namespace_selector, labels, "pcns.", everything=pods_only)
+        and scoped(fact.service_account_selector, labels, "pcsa.", everything=accounts_only)
+        and holds(fact.selector, labels, everything=everything)
+    )
 
 
-def scoped(text, labels, prefix, everything):
+def scoped(text, labels, prefix, *, everything):
+    """A scope that is not given, or that does not parse, is none (3.5)."""
+    if not text:
+        return True
     try:
         return holds(text, labels, prefix=prefix, everything=everything)
     except WrongTextError:
@@ -319,7 +331,7 @@ def cluster_policy(fact):
         "egress": [rule for api in fact.egress for rule in admin_rules(api, "destination")],
     }
     return Policy(
-        kind="KubernetesClusterNetworkPolicy",
+        kind="ClusterNetworkPolicy",
         namespace="",
         name=fact.name,
         tier="kube-admin" if fact.tier == "Admin" else "kube-baseline",
@@ -381,8 +393,9 @@ def every(clauses):
 
 
 class Packet:
-    def __init__(self, cluster, connection):
+    def __init__(self, cluster, connection, direction):
         self.cluster = cluster
+        self.direction = direction
         self.protocol = connection.protocol
         self.addresses = {
             "source": ip_address(connection.source_address),
@@ -402,6 +415,7 @@ class Packet:
                 rule.not_protocol is None or number(rule.not_protocol) != self.protocol,
                 self.icmp_clause(rule.icmp, negated=False),
                 self.icmp_clause(rule.not_icmp, negated=True),
+                True if rule.http is None else None,
                 self.side(rule, rule.source, "source", namespace),
                 self.side(rule, rule.destination, "destination", namespace),
             ]
@@ -443,7 +457,7 @@ class Packet:
         clauses = [
             not own or any(net.version == address.version and address in net for net in own),
             not any(net.version == address.version and address in net for net in networks(entity.not_nets)),
-            self.peer(entity, address, positive),
+            self.peer(entity, side, positive),
             self.service(entity, side),
         ]
         if entity.ports:
@@ -455,13 +469,22 @@ class Packet:
             clauses.append(None)
         return every(clauses)
 
-    def peer(self, entity, address, positive):
-        """5.4, 5.6: some one owner of the address must satisfy everything; alone, no owner may be negated."""
-        owners = self.cluster.owners(address)
+    def peer(self, entity, side, positive):
+        """5.4, 5.6: some one owner of the address must satisfy everything; alone, no owner may be negated.
+
+        5.8: names of a network set count for the destination of egress only.
+        """
+        owners = self.cluster.owners(self.addresses[side])
+        is_egress_destination = self.direction == "egress" and side == "destination"
+        perhaps = [thing for thing in self.cluster.things if thing.is_by_name and is_egress_destination]
         if positive is not None:
-            return any(positive(owner.labels) for owner in owners)
+            if any(positive(owner.labels) for owner in owners):
+                return True
+            return None if any(positive(thing.labels) for thing in perhaps) else False
         if entity.not_selector:
-            return not any(holds(entity.not_selector, owner.labels) for owner in owners)
+            if any(holds(entity.not_selector, owner.labels) for owner in owners):
+                return False
+            return None if any(holds(entity.not_selector, thing.labels) for thing in perhaps) else True
         return True
 
     def service(self, entity, side):
@@ -548,7 +571,7 @@ def positive_test(entity, namespace):
 
 def outcomes(cluster, connection, endpoint, direction, *, is_pending):
     """Every outcome that is possible; one where the inputs settle it."""
-    packet = Packet(cluster, connection)
+    packet = Packet(cluster, connection, direction)
     taking_part = [
         policy
         for policy in cluster.policies
@@ -561,9 +584,7 @@ def outcomes(cluster, connection, endpoint, direction, *, is_pending):
     for policy in taking_part:
         by_tier.setdefault(policy.tier, []).append(policy)
     tiers = sorted(by_tier, key=lambda name: cluster.tier_rank(name)[0])
-    steps = [
-        (name, sorted(by_tier[name], key=lambda p: (p.order, f"{p.name}/{p.namespace}/{p.kind}"))) for name in tiers
-    ]
+    steps = [(name, sorted(by_tier[name], key=lambda p: (p.order, p.tie()))) for name in tiers]
     return set(walk_tiers(packet, direction, endpoint, steps, Outcome(Decision.DENY)))
 
 
@@ -595,7 +616,7 @@ def walk_rules(packet, rules, logs=()):
         if matched is False:
             continue
         if rule.action == "Log":
-            logs = (*logs, log_of(policy, index))
+            logs = logs if policy.is_staged else (*logs, log_of(policy, index))  # 11.5
             continue
         if matched is None:
             yield from walk_rules(packet, rules[place + 1 :], logs)
@@ -605,11 +626,9 @@ def walk_rules(packet, rules, logs=()):
 
 
 def walk_profiles(packet, direction, names, met):
-    """8.6, 12.2, 12.3: a profile that is not there drops at its place."""
+    """8.6, 12.2, 12.3: a profile that is not there stands for one that drops everything."""
     for name in names:
-        if name not in packet.cluster.profiles:
-            break
-        _, ingress, egress = packet.cluster.profiles[name]
+        _, ingress, egress = packet.cluster.profiles.get(name, ({}, (DENY_ALL,), (DENY_ALL,)))
         for index, rule in enumerate(ingress if direction == "ingress" else egress):
             if rule.action in ("Allow", "Deny") and packet.matches(rule, None):
                 hit = Hit(tier="__PROFILE__", kind="Profile", name=name, action=rule.action.lower(), rule=index)
