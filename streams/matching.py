@@ -22,7 +22,7 @@ from models.flows import FlowBatch
 from models.recording import FlowRecording, FlowsRecorded
 from models.topics import partition_of
 from monitor import clock
-from monitor.broker import dead_letters
+from monitor.broker import dead_letters, reading
 from monitor.broker.connection import BrokerUnavailableError, Connection
 from monitor.broker.messages import Record, fact_message
 from monitor.broker.producing import MessageTooLargeError, Producer
@@ -79,7 +79,7 @@ class Matcher:
         self._followers: dict[str, Follower] = {}
         self._hearings: dict[tuple[str, int], Hearing] = {}
         self._facts_partitions = 0
-        self._last_seconds = 0.0  # how long the last transaction took
+        self._reached: dict[int, int] = {}  # flows partition -> behind the last record that was dealt with
 
     @property
     def give_up(self) -> Callable[[str], object]:
@@ -89,6 +89,7 @@ class Matcher:
         """These flows partitions are ours now; of others nothing more is said."""
         self._partitions = partitions
         self._hearings = {place: hearing for place, hearing in self._hearings.items() if place[1] in partitions}
+        self._reached = {partition: at for partition, at in self._reached.items() if partition in partitions}
         self._desk.spawn(self._remember_sources())
 
     async def take(self, records: Sequence[Record]) -> None:
@@ -104,6 +105,8 @@ class Matcher:
         async with asyncio.TaskGroup() as tasks:
             for cluster, batches in by_cluster.items():
                 tasks.create_task(self._take_cluster(cluster, batches))
+        for record in records:
+            self._reached[record.partition] = max(record.offset + 1, self._reached.get(record.partition, 0))
 
     async def _take_cluster(self, cluster: str, batches: Sequence[Batch]) -> None:
         for each in batches:
@@ -236,6 +239,15 @@ class Matcher:
                 for partition in self._partitions:
                     await asyncio.to_thread(self._desk.store.seal_windows, cluster, partition, now - SEAL_AFTER, now)
         await self._say_what_is_heard()
+        await self._tell_lag()
+
+    async def _tell_lag(self) -> None:
+        """Of partitions that brought something since we have them; how far others were counted only the group knows."""
+        mine = self._reached.keys() & self._partitions
+        if mine:
+            topic = self._desk.topics.flows.name
+            for partition, end in (await reading.ends(self._desk.connection, topic, mine)).items():
+                self._desk.observer.lag(topic, partition, end - self._reached[partition])
 
     def _clusters(self) -> list[str]:
         with self._desk.store.look() as connection:

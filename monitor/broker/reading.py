@@ -8,7 +8,7 @@ Law 2: while the broker is away a read returns nothing and the place stays; the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from types import TracebackType
 from typing import Any, Self
 
@@ -142,6 +142,26 @@ class PartitionReader:
         if self._client is None:
             raise RuntimeError("the reader is not open: use it as an async context manager")
         return self._client
+
+
+async def ends(connection: Connection, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+    """The next offset to be written, of each of these partitions."""
+    places = [TopicPartition(topic, partition) for partition in sorted(partitions)]
+    client = AIOKafkaConsumer(
+        **client_options(connection),
+        group_id=None,
+        enable_auto_commit=False,
+        request_timeout_ms=int(REQUEST_SECONDS * 1000),
+    )
+    try:
+        async with asyncio.timeout(REQUEST_SECONDS * 2):
+            await client.start()
+            found = await client.end_offsets(places)
+    except (KafkaError, OSError, TimeoutError, ValueError) as error:
+        raise BrokerUnavailableError(f"ends of {topic}: {error!r}") from error
+    finally:
+        await client.stop()
+    return {place.partition: offset for place, offset in found.items()}
 
 
 def _record(raw: Any) -> Record:
