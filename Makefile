@@ -12,7 +12,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet
 SOURCES := models monitor streams dashboards tests benchmarks tools
 
-.PHONY: help setup demo test test-slow lint bench oracles parts stack dashboards clean
+.PHONY: help setup demo test test-slow lint bench oracles parts dashboards clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -58,9 +58,6 @@ bench: setup parts ## figures side by side with their ceilings
 
 oracles: setup ## every case of SEGMON_ORACLES (default ../shared/oracles)
 	$(PY) tests/oracles/run.py
-
-stack: setup parts ## the whole product from local programs, until Ctrl-C
-	$(PY) tools/stack.py
 
 dashboards: setup ## rebuild the committed boards and rules
 	$(PY) -m dashboards.build
