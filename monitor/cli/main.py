@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from models.errors import UserError
-from monitor.cli import broker, database, doctor, explain, reach, run, up
+from monitor.cli import broker, database, doctor, explain, reach, report, run, up
 from monitor.cli.context import Common
 
 app = typer.Typer(
@@ -64,6 +64,7 @@ for command in (
     app.command()(command)
 app.add_typer(database.describe_app, name="describe")
 app.add_typer(database.db_app, name="db")
+app.add_typer(report.report_app, name="report")
 app.add_typer(broker.topics_app, name="topics")
 app.add_typer(broker.dead_app, name="dead")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -331,7 +331,7 @@ def shares(statuses: Sequence[StatusRow], inputs_: Sequence[InputRow], period: t
     return Shares(**seconds)
 
 
-def as_counted(statuses: Sequence[StatusRow], inputs_: Sequence[InputRow], end: datetime) -> Iterator[StatusRow]:
+def as_counted(statuses: Iterable[StatusRow], inputs_: Sequence[InputRow], end: datetime) -> Iterator[StatusRow]:
     """The intervals up to `end`, closed; what an open one says after its inputs were last vouched for is `error`."""
     until = {row.input: row.until for row in inputs_}
     judged_at = max((row.judged_at for row in inputs_), default=None)

@@ -23,6 +23,7 @@ from monitor.store import (
     flows,
     intervals,
     reporting,
+    reports,
     revisions,
     sql,
     upgrading,
@@ -165,6 +166,26 @@ class Store:
         """Recompute the chain and hold the tables against it. ChainBrokenError names the first difference."""
         with self.look() as connection:
             return verifying.verify(connection, cluster)
+
+    # Reports
+
+    def claim_report(self, claim: reports.Claim) -> str | None:
+        """The number under which to make it; None: a scheduled one that somebody makes or has made."""
+        with connecting.writing(self._engine) as connection:
+            return reports.claim(connection, claim)
+
+    def finish_report(self, number: str, made: reports.Made) -> None:
+        with connecting.writing(self._engine) as connection:
+            reports.finish(connection, number, made)
+
+    def abandon_report(self, number: str) -> None:
+        """It could not be made: somebody else may."""
+        with connecting.writing(self._engine) as connection:
+            reports.abandon(connection, number)
+
+    def reports(self, cluster: str) -> list[reports.ReportRow]:
+        with self.look() as connection:
+            return reports.made(connection, cluster)
 
     def grant_reporting(self, role: str) -> None:
         """Let a PostgreSQL role read the `reporting` views and nothing else. StoreError if there is no such role."""

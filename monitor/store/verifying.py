@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Table, select
 
 from models import tables
 from monitor.store import chain as chains
-from monitor.store import changes, findings, flows, intervals, revisions
+from monitor.store import changes, findings, flows, intervals, reports, revisions
 from monitor.store.errors import ChainBrokenError
 
 
@@ -30,6 +30,7 @@ class Verified(Struct, frozen=True, kw_only=True):
     changes: int = 0
     gaps: int = 0
     windows: int = 0
+    reports: int = 0
 
 
 def verify(connection: Connection, cluster: str) -> Verified:
@@ -47,6 +48,7 @@ def verify(connection: Connection, cluster: str) -> Verified:
         changes=_compare(connection, cluster, tables.policy_change, changes.covered),
         statuses=_replay(connection, cluster, intervals.STATUSES),
         gaps=_count(connection, cluster, tables.evidence_gap, _gap),
+        reports=_count(connection, cluster, tables.report, reports.covered),
         windows=_count(connection, cluster, tables.flow_window, flows.covered),
         head=head or chains.GENESIS,
     )
