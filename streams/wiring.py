@@ -18,7 +18,8 @@ import faust
 from msgspec import Struct
 
 from monitor import clock
-from monitor.broker.connection import BrokerUnavailableError, Connection
+from monitor.broker.connection import BrokerError, BrokerUnavailableError, Connection
+from monitor.broker.epochs import CREATE
 from monitor.broker.producing import Producer
 from monitor.broker.topics import Topics
 from monitor.store import Store, is_transient
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 HARD_END_CODE = 4
 STOP_SECONDS = 10.0
 WATCH_SECONDS = 0.5
+START_SECONDS = 10.0
 
 
 class Parts(Struct, kw_only=True):
@@ -62,7 +64,7 @@ async def run_assess(parts: Parts, stop: asyncio.Event) -> None:
     """`segmon work` without its addresses: judge the clusters whose partitions the group gives us."""
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     retrying = _retrying(parts, stop)
-    async with Producer(parts.connection) as producer, _background() as spawn:
+    async with _opened(parts) as producer, _background() as spawn:
         desk = Desk(
             connection=parts.connection,
             topics=parts.topics,
@@ -84,7 +86,7 @@ async def run_match(parts: Parts, stop: asyncio.Event) -> None:
     """`segmon match` without its address: judge the flows whose partitions the group gives us."""
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     retrying = _retrying(parts, stop)
-    async with Producer(parts.connection) as producer, _background() as spawn:
+    async with _opened(parts) as producer, _background() as spawn:
         matcher = Matcher(
             MatchDesk(
                 connection=parts.connection,
@@ -102,6 +104,26 @@ async def run_match(parts: Parts, stop: asyncio.Event) -> None:
         app = create_match_app(parts.connection, parts.topics.flows.name, parts.group, matcher)
         spawn(matcher.tend(parts.tend_seconds))
         await _run(app, retrying, stop, failed)
+
+
+@asynccontextmanager
+async def _opened(parts: Parts) -> AsyncIterator[Producer]:
+    """A producer on a broker that answers and has the topics; BrokerError with the fix otherwise."""
+    try:
+        producer = await Producer(parts.connection, request_timeout_seconds=START_SECONDS).__aenter__()
+    except BrokerUnavailableError as error:
+        raise BrokerError(
+            f"the broker cannot be reached: {error}\n       fix: see kafka.bootstrap, or start it"
+        ) from error
+    try:
+        for spec in (parts.topics.facts, parts.topics.flows, parts.topics.dead):
+            try:
+                await producer.partitions(spec.name)
+            except BrokerUnavailableError as error:
+                raise BrokerError(f"no topic {spec.name} on {parts.connection.bootstrap}: {CREATE}") from error
+        yield producer
+    finally:
+        await producer.__aexit__(None, None, None)
 
 
 def _retrying(parts: Parts, stop: asyncio.Event) -> Retrying:

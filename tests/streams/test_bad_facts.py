@@ -5,11 +5,13 @@ goes on. And: what a stop must not acknowledge.
 import asyncio
 import signal
 
+import pytest
 import sqlalchemy as sa
 from scenes.cluster import default_deny, namespace, pod
 
 from models.facts import Kind
 from monitor.broker import dead_letters
+from monitor.broker.connection import BrokerError, Connection
 from monitor.broker.messages import Message
 from monitor.broker.producing import Producer
 
@@ -134,3 +136,19 @@ async def test_a_stop_during_a_retry_ends_hard_and_the_next_worker_records_what_
             await world.check()
 
     assert code == 4
+
+
+async def test_a_missing_topic_stops_a_worker_with_the_fix(light_world):
+    light_world.topics = light_world.topics.prefixed("unmade-")
+
+    with pytest.raises(BrokerError, match=r"no topic unmade-.*segmon topics create"):
+        async with light_world.running() as task, asyncio.timeout(40):
+            await asyncio.wait({task})
+
+
+async def test_a_broker_that_is_not_there_stops_a_worker_with_the_fix(light_world):
+    light_world.connection = Connection(bootstrap="127.0.0.1:9")
+
+    with pytest.raises(BrokerError, match=r"kafka\.bootstrap"):
+        async with light_world.running("match") as task, asyncio.timeout(40):
+            await asyncio.wait({task})
