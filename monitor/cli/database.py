@@ -55,6 +55,15 @@ def upgrade(ctx: typer.Context, *, database: Url = None) -> None:
     typer.echo(f"already at revision {after}" if before == after else f"upgraded from {before or 'empty'} to {after}")
 
 
+@db_app.command("grant")
+def grant(
+    ctx: typer.Context, role: Annotated[str, typer.Argument(help="A role of PostgreSQL.")], *, database: Url = None
+) -> None:
+    """Let a role read the `reporting` views and nothing else: what Grafana connects as."""
+    opened(loaded(ctx, {"database.url": database})).grant_reporting(role)
+    typer.echo(f"{printable(role)} may read the reporting views, and nothing else")
+
+
 def verify(ctx: typer.Context, *, database: Url = None, cluster: ClusterName = None) -> None:
     """Recompute the hash chain of the record and hold the tables against it. Exit 3 if anything does not fit."""
     store = opened(loaded(ctx, {"database.url": database}))
