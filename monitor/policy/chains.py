@@ -14,8 +14,8 @@ from msgspec import Struct
 
 from models.verdicts import Direction
 from monitor.policy import model, ordering
-from monitor.policy.matching import Hashed, Reads
-from monitor.policy.verdict import Chain, CompiledPolicy, Outcome, ProfileSteps, Stage, TierSteps
+from monitor.policy.matching import Hashed
+from monitor.policy.verdict import Chain, CompiledPolicy, Memory, Outcome, ProfileSteps, Stage, TierSteps
 
 Rank = tuple[float, str, float, str]
 ProfileOf = Callable[[str, Direction], ProfileSteps]
@@ -66,6 +66,7 @@ class Chains:
         self._profile = profile
         self._chains: dict[Content, Chain] = {}
         self._ranks: dict[Hashed, Rank] = {}
+        self._memory: Memory = {}
         self.is_pass_deny = False
 
     def chain(self, selecting: Iterable[Hashed], profiles: tuple[str, ...], question: Question) -> Chain:
@@ -91,15 +92,9 @@ class Chains:
     def tier(self, name: str) -> model.Tier:
         return self._tiers.get(name) or ordering.missing_tier(name)
 
-    def clear(self) -> None:
-        """A policy, a tier or a profile has changed: the lists are made anew, what they share is kept."""
-        self._chains.clear()
-        self._ranks.clear()
-
     def forget(self) -> None:
         """What every rule may look up has changed: verdicts are."""
-        for chain in self._chains.values():
-            chain.forget()
+        self._memory.clear()
 
     def drop(self, *, policies: frozenset[Hashed] = frozenset(), profiles: frozenset[str] = frozenset()) -> None:
         """Drops the chains in which one of these is."""
@@ -121,7 +116,4 @@ class Chains:
             for name, here in groupby(policies, key=lambda each: each.policy.tier)
         ]
         steps = [self._profile(name, question.direction) for name in profiles]
-        compiled = [rule for each in policies for rule in (each.egress_rules if is_egress else each.ingress_rules)]
-        compiled += [rule for each in steps for rule in each.rules]
-        reads = Reads(rule.rule for rule in compiled)
-        return Chain(tiers, steps, _END[question.stage], reads, is_pass_deny=self.is_pass_deny)
+        return Chain(tiers, steps, _END[question.stage], self._memory, is_pass_deny=self.is_pass_deny)

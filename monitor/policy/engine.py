@@ -38,6 +38,11 @@ class _Lists(Struct, frozen=True):
     enforced: Chain
     pending: Chain
 
+    def verdicts(self, packet: Packet) -> tuple[Verdict, Verdict]:
+        """Without a staged policy both lists are one."""
+        enforced = self.enforced.verdict(packet)
+        return enforced, enforced if self.pending is self.enforced else self.pending.verdict(packet)
+
 
 class Engine:
     """One cluster. Not thread-safe: one owner applies and asks."""
@@ -87,11 +92,9 @@ class Engine:
         packet = self.packet(connection)
         egress = ingress = egress_pending = ingress_pending = None
         if source is not None:
-            lists = self._of(source, Direction.EGRESS)
-            egress, egress_pending = lists.enforced.verdict(packet), lists.pending.verdict(packet)
+            egress, egress_pending = self._of(source, Direction.EGRESS).verdicts(packet)
         if destination is not None:
-            lists = self._of(destination, Direction.INGRESS)
-            ingress, ingress_pending = lists.enforced.verdict(packet), lists.pending.verdict(packet)
+            ingress, ingress_pending = self._of(destination, Direction.INGRESS).verdicts(packet)
         return FlowVerdict(
             egress=egress, ingress=ingress, egress_pending=egress_pending, ingress_pending=ingress_pending
         )

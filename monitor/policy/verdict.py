@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeAlias
 
 from models.verdicts import Decision, Hit, LogHit, Verdict
 from monitor.policy import model
 from monitor.policy.matching import CompiledRule, Packet, Reads
 
 END_OF_TIER: Final = -1
-_MANY_VERDICTS: Final = 32_768
+_MANY_WALKS: Final = 131_072
 
 
 class Stage(StrEnum):
@@ -83,13 +83,15 @@ def _hit(policy: model.Policy, action: str, rule: int) -> Hit:
 class TierSteps:
     """A tier as one endpoint meets it: the policies that select it in this direction, and what happens at its end."""
 
-    __slots__ = ("end", "is_pass", "policies", "steps", "tier")
+    __slots__ = ("end", "is_pass", "policies", "rules", "steps", "tier")
 
     def __init__(
         self, tier: model.Tier, policies: Sequence[CompiledPolicy], *, is_egress: bool, is_silent: bool
     ) -> None:
         self.tier = tier
         self.policies = tuple(each.policy for each in policies)
+        compiled = (rule for each in policies for rule in (each.egress_rules if is_egress else each.ingress_rules))
+        self.rules = tuple(each.rule for each in compiled)
         self.steps = tuple(step for each in policies for step in (each.egress if is_egress else each.ingress))
         self.is_pass = tier.is_pass or is_silent
         action = model.PASS if self.is_pass else model.DENY
@@ -103,7 +105,7 @@ class ProfileSteps:
     __slots__ = ("rules", "steps")
 
     def __init__(self, name: str, rules: Sequence[CompiledRule]) -> None:
-        self.rules = tuple(rules)
+        self.rules = tuple(each.rule for each in rules)
         self.steps = tuple(
             Step(
                 rule,
@@ -113,43 +115,44 @@ class ProfileSteps:
         )
 
 
+Memory: TypeAlias = "dict[tuple[Chain, tuple[object, ...]], Walked]"
+"""Walks that are remembered, of all chains together: one bound for all."""
+
+
 class Chain:
     """Everything that one kind of endpoint meets in one direction at one stage, in order. Shared by those alike."""
 
-    __slots__ = ("_known", "end", "is_pass_deny", "profiles", "reads", "tiers")
+    __slots__ = ("_memory", "end", "is_pass_deny", "profiles", "reads", "tiers")
 
     def __init__(
         self,
         tiers: Sequence[TierSteps],
         profiles: Sequence[ProfileSteps],
         end: Outcome,
-        reads: Reads,
+        memory: Memory,
         *,
         is_pass_deny: bool,
     ) -> None:
         self.tiers = tuple(tiers)
         self.profiles = tuple(profiles)
         self.end = end
-        self.reads = reads
+        steps: list[TierSteps | ProfileSteps] = [*self.tiers, *self.profiles]
+        self.reads = Reads(rule for each in steps for rule in each.rules)
+        self._memory = memory
         self.is_pass_deny = is_pass_deny  # Pass in a profile: deny on eBPF, the next profile elsewhere (8.6)
-        self._known: dict[tuple[object, ...], Walked] = {}
 
     def walked(self, packet: Packet) -> Walked:
         """Remembered for packets that the rules of this chain cannot tell apart."""
-        key = self.reads.key(packet)
-        found = self._known.get(key)
+        key = (self, self.reads.key(packet))
+        found = self._memory.get(key)
         if found is None:
-            if len(self._known) > _MANY_VERDICTS:
-                self._known.clear()
-            found = self._known[key] = Walked(self, packet)
+            if len(self._memory) > _MANY_WALKS:
+                self._memory.clear()
+            found = self._memory[key] = Walked(self, packet)
         return found
 
     def verdict(self, packet: Packet) -> Verdict:
         return self.walked(packet).verdict
-
-    def forget(self) -> None:
-        """What rules look up beside the packet has changed."""
-        self._known.clear()
 
 
 class Walked:
@@ -167,6 +170,7 @@ class Walked:
         self.reasons: list[str] = []
         self._through(chain)
         self.verdict = self._verdict()
+        del self._packet  # not needed again, and walks are remembered
 
     def _through(self, chain: Chain) -> None:
         for tier in chain.tiers:
