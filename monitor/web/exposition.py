@@ -6,7 +6,8 @@ first event is seen by rate().
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -24,6 +25,8 @@ class Exposition:
     def __init__(self, component: str, *, version: str) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client left it untyped
         self.registry = CollectorRegistry()
+        self.lock = threading.RLock()
+        self.refreshers: list[Callable[[], None]] = []  # called before each scrape, in its thread
         specs = [spec for spec in metrics.METRICS if component in spec.by or component == "up"]
         self._families: dict[str, _Family] = {spec.name: _family(spec, self.registry) for spec in specs}
         self.gauge("segmon_build_info", version=version, component=component).set(1)
@@ -56,7 +59,11 @@ class Exposition:
             self._families[name].labels(**labels)
 
     def text(self) -> bytes:
-        return generate_latest(self.registry)
+        """What a scrape gets; state gauges are read from the record for it, never on the way of a change."""
+        with self.lock:
+            for refresh in self.refreshers:
+                refresh()
+            return generate_latest(self.registry)
 
 
 def _family(spec: metrics.MetricSpec, registry: CollectorRegistry) -> _Family:

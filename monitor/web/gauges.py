@@ -1,11 +1,13 @@
 """What a process tells about its work: the port `streams.observing.Observer`, kept by metrics and health.
 
-State gauges come only from the owner of a cluster: loaded from SQL when it is adopted and after each recording, removed
-when it is released. Domains beyond DOMAIN_LIMIT are folded into one, and that is counted.
+State gauges come only from the owner of a cluster: loaded from SQL for each scrape, removed when it is released or when
+the record cannot be read (a last value would look like news). Domains beyond DOMAIN_LIMIT are folded into one, and that
+is counted.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import datetime
 
@@ -14,6 +16,8 @@ from models.recording import Recorded, Recording
 from monitor.store import Store, queries
 from monitor.web.exposition import Exposition
 from monitor.web.health import Health
+
+log = logging.getLogger(__name__)
 
 _PER_CLUSTER = (
     "segmon_domain_info",
@@ -47,6 +51,9 @@ class Gauges:
         self._now = now
         self._monotonic = monotonic
         self._owned: set[str] = set()
+        self._lag: dict[tuple[str, int], int] = {}
+        self._folded: dict[str, int] = {}  # domains beyond the limit, by cluster, as counted
+        exposition.refreshers.append(self.refresh)
         self._component = "work" if exposition.has("segmon_domain_info") else "match"
 
     # The port
@@ -63,24 +70,32 @@ class Gauges:
                 severity=move.severity,
                 transition=move.transition,
             ).inc()
-        if recording.cluster in self._owned and (recording.evaluation is not None or recording.vouched):
-            self._load(recording.cluster)
 
     def adopted(self, cluster: str) -> None:
         self._owned.add(cluster)
-        self._load(cluster)
 
     def released(self, cluster: str) -> None:
-        self._owned.discard(cluster)
-        self._drop(cluster)
+        with self._exposition.lock:
+            self._owned.discard(cluster)
+            self._drop(cluster)
+
+    def refresh(self) -> None:
+        """Before a scrape: the gauges of every cluster that is ours, from the record."""
+        for cluster in sorted(self._owned):
+            try:
+                self._load(cluster)
+            except Exception:  # whatever keeps the record from being read
+                log.warning("no state gauges of %s: the record cannot be read", cluster, exc_info=True)
+                self._drop(cluster)
 
     def evaluated(self, cluster: str, *, seconds: float) -> None:
         self._exposition.histogram("segmon_evaluation_duration_seconds", cluster=cluster).observe(seconds)
 
     def lag(self, topic: str, partition: int, records: int) -> None:
-        self._health.lag = records
+        self._lag[(topic, partition)] = records
+        self._health.lag = sum(self._lag.values())
         self._exposition.gauge("segmon_consumer_lag", topic=topic, partition=str(partition)).set(records)
-        if records == 0:
+        if self._health.lag == 0:
             self._moved()
 
     def dead_letter(self, topic: str, reason: str) -> None:
@@ -118,9 +133,10 @@ class Gauges:
             inputs = queries.inputs(connection, cluster)
         self._drop(cluster)
         named = {row.id: row.id if at < DOMAIN_LIMIT else OTHER_DOMAIN for at, row in enumerate(domains)}
-        if len(domains) > DOMAIN_LIMIT:
-            folded = len(domains) - DOMAIN_LIMIT
-            self._exposition.counter("segmon_series_dropped_total", cluster=cluster).inc(folded)
+        folded = max(0, len(domains) - DOMAIN_LIMIT)
+        newly = max(0, folded - self._folded.get(cluster, 0))
+        self._exposition.counter("segmon_series_dropped_total", cluster=cluster).inc(newly)
+        self._folded[cluster] = folded
         self._set_domains(cluster, domains, named)
         self._set_outcomes(cluster, statuses, named)
         self._set_findings(cluster, findings, (statuses, named))

@@ -27,7 +27,7 @@ class AddressInUseError(UserError):
 
 def metrics_app(exposition: Exposition, *, live: Probe, ready: Probe) -> web.Application:
     async def metrics(_request: web.Request) -> web.Response:
-        return web.Response(body=exposition.text(), headers={"Content-Type": CONTENT_TYPE})
+        return web.Response(body=await asyncio.to_thread(exposition.text), headers={"Content-Type": CONTENT_TYPE})
 
     app = web.Application()
     app.router.add_get("/metrics", metrics)
