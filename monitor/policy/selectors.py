@@ -307,44 +307,80 @@ _SET_TESTS: dict[str, Callable[[str, frozenset[str]], Node]] = {"in": In, "notin
 _END = _Token("end", "", -1)
 
 
+def _negated(node: Node) -> Node:
+    """Twice is not at all, also across brackets: the printed text could not keep the two apart."""
+    return node.term if isinstance(node, Not) else Not(node)
+
+
+class _Level:
+    """An open bracket, or the whole: the terms so far, of the groups joined by || and of the one joined by &&."""
+
+    def __init__(self, *, is_negated: bool) -> None:
+        self.is_negated = is_negated
+        self._alternatives: list[Node] = []
+        self._terms: list[Node] = []
+
+    def add(self, term: Node) -> None:
+        self._terms.append(term)
+
+    def end_group(self) -> None:
+        terms, self._terms = self._terms, []
+        self._alternatives.append(terms[0] if len(terms) == 1 else And(tuple(terms)))
+
+    def closed(self) -> Node:
+        self.end_group()
+        node = self._alternatives[0] if len(self._alternatives) == 1 else Or(tuple(self._alternatives))
+        return _negated(node) if self.is_negated else node
+
+
 class _Parser:
-    """Recursive descent over the grammar of 3.1; depth is bounded by MAX_DEPTH."""
+    """The grammar of 3.1, with a stack of its own: no text makes Python's run over."""
 
     def __init__(self, tokens: list[_Token]) -> None:
         self._tokens = tokens
         self._next = 0
-        self._depth = 0
+        self._levels = [_Level(is_negated=False)]
 
     def whole(self) -> Node:
-        node = self._or()
-        if self._peek().kind != "end":
-            raise self._wrong("the end, && or ||")
-        return node
+        while True:
+            self._operand()
+            found = self._after_operand()
+            if found is not None:
+                return found
 
-    def _or(self) -> Node:
-        terms = [self._and()]
-        while self._took("||"):
-            terms.append(self._and())
-        return terms[0] if len(terms) == 1 else Or(tuple(terms))
-
-    def _and(self) -> Node:
-        terms = [self._operation()]
-        while self._took("&&"):
-            terms.append(self._operation())
-        return terms[0] if len(terms) == 1 else And(tuple(terms))
-
-    def _operation(self) -> Node:
-        negated = False
-        while self._took("!"):
-            negated = not negated
+    def _operand(self) -> None:
+        """Opens brackets up to a term, and takes the term in."""
+        while True:
+            is_negated = False
+            while self._took("!"):
+                is_negated = not is_negated
+            if not self._took("("):
+                break
+            if len(self._levels) > MAX_DEPTH:
+                raise SelectorError(f"brackets are nested deeper than {MAX_DEPTH}")
+            self._levels.append(_Level(is_negated=is_negated))
         term = self._term()
-        return Not(term) if negated else term
+        self._levels[-1].add(_negated(term) if is_negated else term)
+
+    def _after_operand(self) -> Node | None:
+        """Closes brackets up to an operator; the tree where there is nothing more."""
+        while not self._took("&&"):
+            if self._took("||"):
+                self._levels[-1].end_group()
+                return None
+            if len(self._levels) == 1:
+                if self._peek().kind != "end":
+                    raise self._wrong("the end, && or ||")
+                return self._levels[0].closed()
+            if not self._took(")"):
+                raise self._wrong("a closing bracket")
+            node = self._levels.pop().closed()
+            self._levels[-1].add(node)
+        return None
 
     def _term(self) -> Node:
         token = self._take()
         match token.kind:
-            case "(":
-                return self._bracket()
             case "all":
                 return ALL
             case "global":
@@ -354,16 +390,6 @@ class _Parser:
             case "label":
                 return self._test(token.value)
         raise self._wrong_at(token, "a label, has(), all(), global() or a bracket")
-
-    def _bracket(self) -> Node:
-        self._depth += 1
-        if self._depth > MAX_DEPTH:
-            raise SelectorError(f"brackets are nested deeper than {MAX_DEPTH}")
-        node = self._or()
-        if not self._took(")"):
-            raise self._wrong("a closing bracket")
-        self._depth -= 1
-        return node
 
     def _test(self, key: str) -> Node:
         operator = self._take()
