@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from models.errors import UserError
 from models.facts import Tick, key_of
@@ -101,10 +101,15 @@ class PartitionOwner:
                 self.position = max(self.position, reader.position)
             self.is_live = self.is_owned
         if self.is_live:
-            for name in tuple(self.clusters):
-                await self._desk.tell(functools.partial(self._desk.observer.adopted, name))
+            await self._tell_adopted(self.clusters)
             self._desk.observer.built(self.place)
             log.info("%s is built up to offset %d: %s", self.place, self.position, ", ".join(self.clusters) or "empty")
+
+    async def _tell_adopted(self, names: Iterable[str]) -> None:
+        """Also of a cluster whose first facts came after the build: its gauges would be shown by nobody."""
+        for name in sorted(names):
+            if self.is_owned:
+                await self._desk.tell(functools.partial(self._desk.observer.adopted, name))
 
     async def _begin(self, reader: PartitionReader) -> None:
         """Check that this is the log that SQL knows; keep State that SQL has recorded exactly, else begin anew."""
@@ -153,8 +158,10 @@ class PartitionOwner:
             return
         async with self._busy:
             new = [record for record in records if record.offset >= self.position]
+            known = set(self.clusters)
             try:
                 await self._fold(new)
+                await self._tell_adopted(self.clusters.keys() - known)
             except AbandonedError:
                 return
             except (Fenced, UnrecordableError) as error:
