@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from monitor.policy import addresses, selectors
@@ -27,11 +27,11 @@ OTHER = None
 
 
 class Snapshot(NamedTuple):
-    """All that decides who reaches whom. Tiers in order, each with its policies in order."""
+    """All that decides who reaches whom. `tiers`: in order, each with its policies in order, as they are when asked."""
 
     endpoints: Mapping[str, Endpoint]
     sets: Sequence[Set]
-    tiers: Sequence[tuple[Tier, Sequence[Policy]]]
+    tiers: Callable[[], Sequence[tuple[Tier, Sequence[Policy]]]]
     profiles: Mapping[str, Profile]
     backends: Callable[[tuple[str, str]], Iterable[Backend]]
     by_name: Sequence[Mapping[str, str]] = ()  # labels of network sets that hold domain names
@@ -39,7 +39,7 @@ class Snapshot(NamedTuple):
     is_pass_deny: bool = False  # Pass in a profile: deny on eBPF, the next profile elsewhere
 
     def policies(self) -> Iterator[Policy]:
-        for _, policies in self.tiers:
+        for _, policies in self.tiers():
             yield from policies
 
     def rules(self) -> Iterator[Rule]:
@@ -153,7 +153,7 @@ class Classes:
         self.of_endpoint: dict[str, tuple[int, ...]] = {}
         self._at: dict[tuple[str, int], int] = {}  # of endpoints with several addresses
         self._numbers: dict[AddressClass, int] = {}
-        self._services = _by_address(snapshot, words)
+        self._services = _by_address(snapshot.backends, words)
         self.zones: list[Zone] = []
         self.ranges: list[list[Net]] = []
         self._starts: list[int] = []
@@ -163,6 +163,7 @@ class Classes:
         self._place(snapshot)
         self.by_name_bags = sum(1 << bag for bag in {self._bag(labels) for labels in snapshot.by_name})
         self._index()
+        self._size = len(self.list)
 
     def _cut_zones(self, nets: set[Net]) -> None:
         """Sweeps over the edges of all nets; stretches in the same nets are one zone."""
@@ -209,9 +210,7 @@ class Classes:
                 owned[address].append(name)
         for name, endpoint in snapshot.endpoints.items():
             places = [self._class_of(name, address, owners, owned[address]) for address in endpoint.addresses]
-            self.of_endpoint[name] = tuple(dict.fromkeys(places))
-            if len(places) > 1:
-                self._at.update(((name, a), place) for a, place in zip(endpoint.addresses, places, strict=True))
+            self._settle(name, endpoint, places)
         for number, one in enumerate(self.zones):
             self._number(AddressClass((), number, one.services, self._set_bags[number]))
 
@@ -235,33 +234,104 @@ class Classes:
 
     def _index(self) -> None:
         """Bits by what a rule may ask for."""
-        self.all_bits = (1 << len(self.list)) - 1
-        self.inside_bits = 0
+        self.all_bits = self.inside_bits = 0
         self.bits_of_version = {4: 0, 6: 0}
         self.bits_of_net: dict[Net, int] = defaultdict(int)
-        self.bits_of_bag = [0] * len(self.bags)
-        self.bits_of_subject_bag = [0] * len(self.bags)
+        self.bits_of_bag: dict[int, int] = defaultdict(int)
         self.bits_of_service: dict[tuple[str, str], int] = defaultdict(int)
         bits_of_zone = [0] * len(self.zones)
         for number, one in enumerate(self.list):
-            bit = 1 << number
-            bits_of_zone[one.zone] |= bit
-            for bag in one.bags:
-                self.bits_of_bag[bag] |= bit
-            for service, _, _ in one.services:
-                self.bits_of_service[service] |= bit
-            if one.owners:
-                self.inside_bits |= bit
-                self.bits_of_subject_bag[one.owners[0].bag] |= bit
+            bits_of_zone[one.zone] |= 1 << number
+            self._index_class(1 << number, one)
         for zone, bits in zip(self.zones, bits_of_zone, strict=True):
-            self.bits_of_version[zone.version] |= bits
-            for net in zone.nets:
-                self.bits_of_net[net] |= bits
+            self._index_zone(bits, zone)
+
+    def _index_class(self, bit: int, one: AddressClass) -> None:
+        self.all_bits |= bit
+        for bag in one.bags:
+            self.bits_of_bag[bag] |= bit
+        for service, _, _ in one.services:
+            self.bits_of_service[service] |= bit
+        if one.owners:
+            self.inside_bits |= bit
+
+    def _index_zone(self, bits: int, zone: Zone) -> None:
+        self.bits_of_version[zone.version] |= bits
+        for net in zone.nets:
+            self.bits_of_net[net] |= bits
 
     @property
     def outside(self) -> Iterator[int]:
         """Classes of addresses that no endpoint owns, in the order of their first address."""
         return (number for number, one in enumerate(self.list) if not one.owners)
+
+    # --- following changes ---------------------------------------------------------------------------------------
+
+    def has_same_backends(self, backends: Callable[[tuple[str, str]], Iterable[Backend]]) -> bool:
+        return _by_address(backends, self.words) == self._services
+
+    def learn(self, words: Vocabulary, labels: Sequence[Mapping[str, str]]) -> bool:
+        """Takes in words that tell nobody apart. False, with nothing learnt, if they do. `labels`: all there are."""
+        known = self.words
+        if not (words.nets <= known.nets and words.port_names <= known.port_names and words.services <= known.services):
+            return False
+        for key, values in words.values.items():
+            if _tells_apart(values, known.values.get(key, frozenset()), (each[key] for each in labels if key in each)):
+                return False
+            if key not in known.values and any(key in each for each in labels):
+                return False
+        for key, values in words.values.items():
+            before = known.values.setdefault(key, set())
+            known.values[key] = None if values is None or before is None else before | values
+        return True
+
+    def move(self, name: str, old: Endpoint | None, new: Endpoint | None) -> list[int] | None:
+        """Puts an endpoint where it belongs now. The classes that new ones were split from; None: it cannot be done."""
+        here = {*(old.addresses if old else ()), *(new.addresses if new else ())}
+        if any(len(self.list[place].owners) != 1 for place in self.of_endpoint.get(name, ())):
+            return None
+        if not here.isdisjoint(self._services):
+            return None
+        before = {address: self.place_at(name, address) for address in old.addresses} if old else {}
+        self.of_endpoint.pop(name, None)
+        splits = []
+        places = []
+        if new is None:
+            return []
+        for address in new.addresses:
+            place = self._number(self._class_alone(new, address))
+            if place >= self._size:
+                splits.append(before.get(address, self._outside_at(address)))
+                self._grow(place)
+            places.append(place)
+        self._settle(name, new, places)
+        return splits
+
+    def _outside_at(self, address: int) -> int:
+        zone = self.zone_of(address)
+        return self._numbers[AddressClass((), zone, self.zones[zone].services, self._set_bags[zone])]
+
+    def _class_alone(self, endpoint: Endpoint, address: int) -> AddressClass:
+        own, zone = self._owner(endpoint), self.zone_of(address)
+        return AddressClass((own,), zone, frozenset(), self._set_bags[zone] | {own.bag})
+
+    def _grow(self, place: int) -> None:
+        one = self.list[place]
+        self._index_class(1 << place, one)
+        self._index_zone(1 << place, self.zones[one.zone])
+        self._size = place + 1
+
+    def _settle(self, name: str, endpoint: Endpoint, places: Sequence[int]) -> None:
+        self.of_endpoint[name] = tuple(dict.fromkeys(places))
+        if len(places) > 1:
+            self._at.update(((name, a), place) for a, place in zip(endpoint.addresses, places, strict=True))
+
+
+def _tells_apart(new: set[str] | None, known: Collection[str] | None, found: Iterable[str]) -> bool:
+    """Whether a label value that is really there was OTHER so far and is not any more."""
+    if known is None:
+        return False
+    return any(value not in known and (new is None or value in new) for value in found)
 
 
 def _stretches(nets: set[Net]) -> Iterator[tuple[int, int, frozenset[Net]]]:
@@ -280,11 +350,11 @@ def _stretches(nets: set[Net]) -> Iterator[tuple[int, int, frozenset[Net]]]:
             yield start, stop - 1, frozenset(covering)
 
 
-def _by_address(snapshot: Snapshot, words: Vocabulary) -> dict[int, Served]:
+def _by_address(backends: Callable[[tuple[str, str]], Iterable[Backend]], words: Vocabulary) -> dict[int, Served]:
     """The services that rules mention, by the address of each backend."""
     found: dict[int, set[tuple[tuple[str, str], int, int | None]]] = defaultdict(set)
     for service in words.services:
-        for address, protocol, port in snapshot.backends(service):
+        for address, protocol, port in backends(service):
             found[address].add((service, protocol, port))
     return {address: frozenset(served) for address, served in found.items()}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache, reduce
+from itertools import islice
 from operator import and_, or_
 from typing import NamedTuple
 
@@ -43,6 +44,13 @@ class Rules:
         self._regions: dict[tuple[int, str], tuple[Side, Region]] = {}
         self._sides: dict[tuple[int, str], tuple[Rule, Sides]] = {}
         self.everywhere: Region = ((classes.all_bits, EVERYTHING),)
+
+    def grow(self) -> None:
+        """There are new classes, and maybe new bags."""
+        self._bags.grow()
+        for known in (self._expanded, self._bits, self._regions, self._sides):
+            known.clear()
+        self.everywhere = ((self._classes.all_bits, EVERYTHING),)
 
     def subjects(self, selector: selectors.Node) -> int:
         """The label bags that a policy's own selector holds for."""
@@ -263,18 +271,25 @@ class _BagIndex:
     """Label bags by key and value: a selector is a few unions and intersections of bits."""
 
     def __init__(self, classes: Classes) -> None:
-        self._all = (1 << len(classes.bags)) - 1
+        self._classes = classes
+        self._all = 0
         self._having: dict[str, int] = defaultdict(int)
         self._equal: dict[tuple[str, str | None], int] = defaultdict(int)
         self._values: dict[str, set[str]] = defaultdict(set)
         self._known: dict[selectors.Node, int] = {}
-        for bag, number in classes.bags.items():
+        self.grow()
+
+    def grow(self) -> None:
+        """Takes in the bags that are new."""
+        self._known.clear()
+        for bag, number in islice(self._classes.bags.items(), self._all.bit_length(), None):
             bit = 1 << number
             for key, value in bag:
                 self._having[key] |= bit
                 self._equal[key, value] |= bit
                 if value is not OTHER:
                     self._values[key].add(value)
+        self._all = (1 << len(self._classes.bags)) - 1
 
     def bits(self, selector: selectors.Node) -> int:
         found = self._known.get(selector)

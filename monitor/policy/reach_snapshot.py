@@ -41,7 +41,7 @@ def of(engine: Engine) -> Snapshot:
     return Snapshot(
         endpoints=dict(world.subjects.endpoints),
         sets=tuple(world.subjects.sets.values()),
-        tiers=world.tiers_in_order(),
+        tiers=world.tiers_in_order,
         profiles=dict(world.profiles.by_name),
         backends=lambda service: _backends(world.backends(service)),
         by_name=tuple(found.labels for found in world.domain_classes()),
@@ -66,7 +66,7 @@ def of_facts(facts: Mapping[FactKey, Fact]) -> Snapshot:
     return Snapshot(
         endpoints={each.id: each for each in _endpoints(known, profiles)},
         sets=sets,
-        tiers=_tiers(known, found),
+        tiers=lambda: _tiers(known, found),
         profiles=profiles.by_name,
         backends=lambda service: _backends(services.backends(service)),
         by_name=tuple(each.labels for each in sets if each.has_domains),

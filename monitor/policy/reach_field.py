@@ -1,0 +1,97 @@
+"""All that classes let through at one stage, by row (from a class) and by column (to a class), for both bounds.
+
+Law: a row is what a class's egress lets out, as far as the ingress of the others lets it in. Outside classes have no
+policy: everything is let through there, and what they do among themselves is nobody's question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from enum import Enum
+
+from monitor.policy import reach_regions as regions
+from monitor.policy.connections import EVERYTHING, ConnectionSet
+from monitor.policy.reach_classes import Classes
+from monitor.policy.reach_matrix import Matrix
+from monitor.policy.reach_regions import Bounds, Region
+from monitor.policy.reach_walks import DIRECTIONS, EGRESS, INGRESS, Program, Walks
+
+ProgramOf = Callable[[int, str], Program]
+"""The policies of the endpoints of a class, in a direction."""
+
+
+class Bound(Enum):
+    CERTAIN = 0
+    POSSIBLE = 1
+
+
+class Field:
+    """One stage. `is_known`: no rule leaves anything open, so both bounds are one."""
+
+    def __init__(self, classes: Classes, walks: Walks, program_of: ProgramOf) -> None:
+        self._classes = classes
+        self._walks = walks
+        places = [place for place, one in enumerate(classes.list) if one.owners]
+        found = {
+            direction: {place: walks.bounds(place, direction, program_of(place, direction)) for place in places}
+            for direction in DIRECTIONS
+        }
+        self.is_known = all(_is_known(bounds) for by_place in found.values() for bounds in by_place.values())
+        self._matrices = {
+            (direction, bound): _matrix(by_place, bound, len(classes.list))
+            for direction, by_place in found.items()
+            for bound in ((Bound.CERTAIN,) if self.is_known else Bound)
+        }
+
+    def _matrix(self, direction: str, bound: Bound) -> Matrix:
+        return self._matrices[direction, Bound.CERTAIN if self.is_known else bound]
+
+    def row(self, place: int, bound: Bound) -> Region:
+        """Where a class may open what."""
+        return self._crossed(place, self._matrix(EGRESS, bound), self._matrix(INGRESS, bound))
+
+    def column(self, place: int, bound: Bound) -> Region:
+        """From where what may be opened to a class."""
+        return self._crossed(place, self._matrix(INGRESS, bound), self._matrix(EGRESS, bound))
+
+    def _crossed(self, place: int, own: Matrix, others: Matrix) -> Region:
+        classes = self._classes
+        one = classes.list[place]
+        inside = classes.inside_bits
+        same_family = classes.bits_of_version[classes.zones[one.zone].version]
+        if not one.owners:
+            return regions.merged((bits & same_family & inside, allowed) for bits, allowed in others.letting(place))
+        letting = (*others.letting(place), (classes.all_bits & ~inside, EVERYTHING))
+        return regions.intersection(
+            own.region(place), tuple((bits & same_family, allowed) for bits, allowed in letting)
+        )
+
+    def at(self, place: int, direction: str, far: int, bound: Bound) -> ConnectionSet:
+        """What a class lets through of one other."""
+        return regions.at(self._matrix(direction, bound).region(place), far)
+
+    def split(self, old: int) -> None:
+        """A new last class that all others treat as the old one."""
+        for matrix in self._matrices.values():
+            matrix.split(old)
+
+    def update(self, places: Iterable[int], program_of: ProgramOf) -> bool:
+        """These classes' own policies have changed. False: the field must be made anew."""
+        for place in places:
+            for direction in DIRECTIONS:
+                bounds = self._walks.bounds(place, direction, program_of(place, direction))
+                if self.is_known and not _is_known(bounds):
+                    return False
+                self._matrix(direction, Bound.CERTAIN).replace(place, bounds.certain)
+                if not self.is_known:
+                    self._matrix(direction, Bound.POSSIBLE).replace(place, bounds.possible)
+        return True
+
+
+def _is_known(bounds: Bounds) -> bool:
+    return bounds.certain is bounds.possible
+
+
+def _matrix(by_place: dict[int, Bounds], bound: Bound, size: int) -> Matrix:
+    is_certain = bound is Bound.CERTAIN
+    return Matrix({place: found.certain if is_certain else found.possible for place, found in by_place.items()}, size)

@@ -1,0 +1,152 @@
+"""What a posture stands on: classes, rules and walks of one snapshot, and how they follow a change of the engine.
+
+Law: `follow` either leaves everything as if made anew, or says False and must not be used again.
+It follows what happens all the time: pods that come, go and change labels, and policies in words that are known. What
+cuts the classes anew (a net, a set, a port name, a label value that no rule spoke of) is made anew by the caller.
+Why a new class may be split off another: the engine names every endpoint whose policies ask for what has changed; to
+all others the changed endpoint is what it was, and one that came is what its address was before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from models.verdicts import Direction
+from monitor.policy import model, reach_classes, reach_snapshot
+from monitor.policy.chains import Question
+from monitor.policy.engine import Affected, Engine
+from monitor.policy.model import Policy
+from monitor.policy.reach_classes import Classes, Snapshot
+from monitor.policy.reach_field import Field
+from monitor.policy.reach_rules import Rules
+from monitor.policy.reach_walks import DIRECTIONS, Program, Stage, Walks, selected
+from monitor.policy.verdict import Stage as Chained
+from monitor.policy.world import World
+
+MOST_FOLLOWED = 1_000
+"""Endpoints of one change; with more of them making all anew is as fast."""
+
+
+class Ground:
+    """See the module."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self.classes = Classes(snapshot, reach_classes.vocabulary(snapshot))
+        self._rules = Rules(self.classes, is_nftables=snapshot.is_nftables)
+        self._walks = Walks(self.classes, snapshot.profiles, self._rules, is_pass_deny=snapshot.is_pass_deny)
+        self._policies = {each.key: each for each in snapshot.policies()}
+        self._most_classes = 2 * len(self.classes.list) + MOST_FOLLOWED  # those left behind without members add up
+
+    @property
+    def has_staged(self) -> bool:
+        return any(each.is_staged for each in self._policies.values())
+
+    def field(self, stage: Stage) -> Field:
+        """Everything of one stage."""
+        snapshot, classes, rules = self._snapshot, self.classes, self._rules
+        programs = {direction: selected(snapshot, classes, rules, direction, stage) for direction in DIRECTIONS}
+        return Field(
+            classes, self._walks, lambda place, direction: programs[direction][classes.list[place].owners[0].bag]
+        )
+
+    # --- following -----------------------------------------------------------------------------------------------
+
+    def follow(self, engine: Engine, affected: Affected, fields: dict[Stage, Field]) -> bool:
+        """Takes in the engine's last change, in the fields too."""
+        named = affected.endpoints
+        if named is None or len(named) > MOST_FOLLOWED or len(self.classes.list) > self._most_classes:
+            return False
+        if not self._is_same_ground(engine.world) or not self._take_policies(engine.world):
+            return False
+        splits = self._moved(engine.world, named)
+        if splits is None:
+            return False
+        self._snapshot = reach_snapshot.of(engine)
+        self._walks.forget(self._snapshot.profiles)
+        if splits:
+            self._rules.grow()
+        return self._update(engine, named, splits, fields)
+
+    def _is_same_ground(self, world: World) -> bool:
+        """What classes are cut by besides policies and endpoints."""
+        before = self._snapshot
+        return (
+            tuple(world.subjects.sets.values()) == before.sets
+            and world.is_nftables() == before.is_nftables
+            and world.chains.is_pass_deny == before.is_pass_deny
+            and self._are_same_profiles(world)
+            and self.classes.has_same_backends(before.backends)
+        )
+
+    def _are_same_profiles(self, world: World) -> bool:
+        """Those of namespaces and accounts ask for nothing and may come and go."""
+        before, now = self._snapshot.profiles, world.profiles.by_name
+        changed = {name for name in before.keys() | now.keys() if before.get(name) != now.get(name)}
+        profiles = [known[name] for known in (before, now) for name in changed if name in known]
+        return all(_asks_for_nothing(profile) for profile in profiles)
+
+    def _take_policies(self, world: World) -> bool:
+        """False if a new one tells apart what was one class."""
+        now = {key: compiled.policy for key, compiled in world.policies.items()}
+        new = [policy for key, policy in now.items() if self._policies.get(key) is not policy]
+        labels = [each.labels for each in world.subjects.classes]
+        if new and not self.classes.learn(_vocabulary_of(new), labels):
+            return False
+        self._policies = now
+        return True
+
+    def _moved(self, world: World, named: Iterable[str]) -> list[int] | None:
+        """Places the endpoints that have changed; the classes that new ones were split from, in order."""
+        splits: list[int] = []
+        for name in named:
+            old, new = self._snapshot.endpoints.get(name), world.subjects.endpoints.get(name)
+            if old is new:
+                continue
+            if not _own_alone(world, [*(old.addresses if old else ()), *(new.addresses if new else ())]):
+                return None
+            found = self.classes.move(name, old, new)
+            if found is None:
+                return None
+            splits += found
+        return splits
+
+    def _update(self, engine: Engine, named: Iterable[str], splits: list[int], fields: dict[Stage, Field]) -> bool:
+        members = {place: name for name in named for place in self.classes.of_endpoint.get(name, ())}
+        for stage, field in list(fields.items()):
+            for old in splits:
+                field.split(old)
+            programs = _Programs(engine, members, stage)
+            if not field.update(members, programs.of):
+                return False
+        if not self.has_staged:
+            fields.pop(Stage.PENDING, None)
+        return True
+
+
+class _Programs(NamedTuple):
+    """The policies of classes, as the engine has them for one of their endpoints."""
+
+    engine: Engine
+    members: dict[int, str]
+    stage: Stage
+
+    def of(self, place: int, direction: str) -> Program:
+        question = Question(Direction(direction), Chained.NORMAL, is_pending=self.stage is Stage.PENDING)
+        chain = self.engine.chain(self.members[place], question)
+        return tuple((each.tier, each.policies) for each in chain.tiers)
+
+
+def _vocabulary_of(policies: list[Policy]) -> reach_classes.Vocabulary:
+    tier = model.Tier(name="", order=0.0, is_pass=False)
+    return reach_classes.vocabulary(Snapshot({}, (), lambda: [(tier, policies)], {}, lambda _: ()))
+
+
+def _asks_for_nothing(profile: model.Profile) -> bool:
+    nothing = model.Side()
+    return all(rule.source == nothing and rule.destination == nothing for rule in (*profile.ingress, *profile.egress))
+
+
+def _own_alone(world: World, addresses: Iterable[int]) -> bool:
+    return all(len(world.subjects.places.endpoints(address)) <= 1 for address in addresses)

@@ -1,0 +1,114 @@
+"""Regions turned round: for each far class, which classes let it through with what.
+
+A region says for one class whom it lets through. Asked the other way, "who lets this one through", 4,000 regions would
+have to be looked at; the matrix has the answer at hand. Few distinct boxes exist, so they are turned together, and a
+box that covers most classes is kept as "all but".
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+
+from monitor.policy.connections import ConnectionSet
+from monitor.policy.reach_regions import Box, Region
+from monitor.policy.reach_rules import ones
+
+_Bits = dict[ConnectionSet, int]
+
+
+class Matrix:
+    """`size` is the number of classes; it grows when a class is split off."""
+
+    def __init__(self, by_place: Mapping[int, Region], size: int) -> None:
+        self._size = size
+        self._first_split = size
+        self._split_from: list[int] = []  # of each class that came later, the one that it was split from
+        self._all_but: _Bits = defaultdict(int)
+        self._also: dict[int, _Bits] = defaultdict(lambda: defaultdict(int))
+        self._not: dict[int, _Bits] = defaultdict(lambda: defaultdict(int))
+        self._turned: dict[int, tuple[Region, int]] = {}  # what was turned for a class, and the size then
+        for place, region in by_place.items():
+            self._turned[place] = (region, size)
+        for (far, allowed), letting in _distinct(by_place).items():
+            self._put(far, allowed, letting)
+
+    def _put(self, far: int, allowed: ConnectionSet, letting: int) -> None:
+        if not self._is_wide(far, self._size):
+            for place in ones(far):
+                self._also[place][allowed] |= letting
+            return
+        self._all_but[allowed] |= letting
+        for place in ones(((1 << self._size) - 1) & ~far):
+            self._not[place][allowed] |= letting
+
+    @staticmethod
+    def _is_wide(far: int, size: int) -> bool:
+        return far.bit_count() * 2 > size
+
+    def letting(self, place: int) -> Iterator[Box]:
+        """(classes, connections): who lets this class through with what. Boxes may overlap."""
+        not_ = self._not.get(place, {})
+        for allowed, bits in self._all_but.items():
+            yield bits & ~not_.get(allowed, 0), allowed
+        for allowed, bits in self._also.get(place, {}).items():
+            yield bits, allowed
+
+    def region(self, place: int) -> Region:
+        """Whom a class lets through."""
+        region, size = self._turned[place]
+        for new in range(size, self._size):
+            old = self._split_from[new - self._first_split]
+            region = tuple((bits | (bits >> old & 1) << new, allowed) for bits, allowed in region)
+        return region
+
+    def replace(self, place: int, region: Region) -> None:
+        """The class lets through something else now."""
+        self._remove(place)
+        self._turned[place] = (region, self._size)
+        for far, allowed in region:
+            self._put(far, allowed, 1 << place)
+
+    def _remove(self, place: int) -> None:
+        if place not in self._turned:
+            return
+        region, size = self._turned.pop(place)
+        keep = ~(1 << place)
+        for far, allowed in region:
+            if self._is_wide(far, size):
+                self._all_but[allowed] &= keep
+                _clear(self._not, ones(((1 << size) - 1) & ~far), allowed, keep)
+            else:
+                _clear(self._also, ones(far), allowed, keep)
+        for later in range(size, self._size):
+            for table in (self._also, self._not):
+                for allowed in table.get(later, ()):
+                    table[later][allowed] &= keep
+
+    def split(self, old: int) -> int:
+        """A new class that is let through as the old one is; returns its number."""
+        new = self._size
+        self._size += 1
+        self._split_from.append(old)
+        for table in (self._also, self._not):
+            if old in table:
+                table[new] = defaultdict(int, table[old])
+        return new
+
+
+def _clear(table: dict[int, _Bits], places: Iterable[int], allowed: ConnectionSet, keep: int) -> None:
+    for place in places:
+        table[place][allowed] &= keep
+
+
+def _distinct(by_place: Mapping[int, Region]) -> dict[Box, int]:
+    """Each distinct box with the classes that have it."""
+    owners: dict[int, tuple[Region, int]] = {}
+    for place, region in by_place.items():
+        known = owners.get(id(region))
+        owners[id(region)] = (region, (known[1] if known else 0) | 1 << place)
+    turned: dict[Box, int] = defaultdict(int)
+    for region, letting in owners.values():
+        for box in region:
+            turned[box] |= letting
+    return turned
