@@ -170,11 +170,16 @@ async def test_a_server_that_dies_and_comes_back_is_followed_on(kafka, cluster, 
         await do(cluster.start)
         await do(api.delete, ref("v1", "Pod", "old", "shop"))
         await do(lambda: api.run_pod("shop", "new", ip="10.244.0.7"))
-        await log.until(lambda: (Kind.POD, "shop", "new") in log.state)
+        await log.until(lambda: _addresses(log, "new") == ("10.244.0.7",))  # first without, then with its status
         await log.until(lambda: (Kind.POD, "shop", "old") not in log.state)
         await log.until(lambda: log.freshness(Kind.POD).state == "fresh")
 
-    assert log.state[Kind.POD, "shop", "new"].addresses == ("10.244.0.7",)
+    assert (Kind.POD, "shop", "old") not in log.state
+
+
+def _addresses(log, name):
+    pod = log.state.get((Kind.POD, "shop", name))
+    return None if pod is None else pod.addresses
 
 
 async def test_credentials_that_are_refused_end_the_watch_with_the_fix(kafka, cluster, facts_topic, tmp_path):
