@@ -44,7 +44,7 @@ def assert_agrees(outcomes, verdict, what):
         assert verdict.unknown_because, what
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=SLOW_START)
+@settings(max_examples=120, deadline=None, suppress_health_check=SLOW_START)
 @given(clusters(), st.data())
 def test_every_verdict_is_what_the_rules_say(found, data):
     cluster = transcription.Cluster(found)
@@ -62,7 +62,7 @@ def test_every_verdict_is_what_the_rules_say(found, data):
             assert_agrees(outcomes, getattr(verdict, side), f"{side} of {connection} from {source} to {destination}")
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=SLOW_START)
+@settings(max_examples=60, deadline=None, suppress_health_check=SLOW_START)
 @given(clusters(), st.lists(edits(), min_size=1, max_size=4), st.data())
 def test_an_engine_after_edits_equals_one_built_from_what_is_left(found, sequence, data):
     walking, present = Engine.build(found), dict(found)
@@ -83,7 +83,7 @@ def test_an_engine_after_edits_equals_one_built_from_what_is_left(found, sequenc
                 assert walking.stranger(endpoint, direction) == built.stranger(endpoint, direction)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=SLOW_START)
+@settings(max_examples=60, deadline=None, suppress_health_check=SLOW_START)
 @given(clusters(), edits(), st.data())
 def test_whoever_answers_differently_after_an_edit_was_named(found, edit, data):
     engine = Engine.build(found)
@@ -107,7 +107,7 @@ def test_whoever_answers_differently_after_an_edit_was_named(found, edit, data):
                 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=SLOW_START)
+@settings(max_examples=40, deadline=None, suppress_health_check=SLOW_START)
 @given(clusters(), st.data())
 def test_what_a_packet_does_not_tell_leaves_open_no_more_than_it_must(found, data):
     """Without its ports a packet's verdict covers what every pair of ports would give (20.1, 20.4)."""

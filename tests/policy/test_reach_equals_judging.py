@@ -63,7 +63,7 @@ def said(posture, source, destination, stage, found):
     return outside_answer(found.to_outside[from_id], to_address)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(clusters())
 def test_every_packet_is_in_the_set_exactly_when_judging_allows_it(cluster):
     engine = Engine.build(cluster)
