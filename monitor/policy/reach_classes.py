@@ -234,7 +234,7 @@ class Classes:
 
     def _index(self) -> None:
         """Bits by what a rule may ask for."""
-        self.all_bits = self.inside_bits = 0
+        self.all_bits = self.inside_bits = self.with_bag_bits = self.with_bags_bits = 0
         self.bits_of_version = {4: 0, 6: 0}
         self.bits_of_net: dict[Net, int] = defaultdict(int)
         self.bits_of_bag: dict[int, int] = defaultdict(int)
@@ -254,6 +254,10 @@ class Classes:
             self.bits_of_service[service] |= bit
         if one.owners:
             self.inside_bits |= bit
+        if one.bags:
+            self.with_bag_bits |= bit
+        if len(one.bags) > 1:
+            self.with_bags_bits |= bit
 
     def _index_zone(self, bits: int, zone: Zone) -> None:
         self.bits_of_version[zone.version] |= bits

@@ -37,11 +37,8 @@ class Ground:
         self._rules = Rules(self.classes, is_nftables=snapshot.is_nftables)
         self._walks = Walks(self.classes, snapshot.profiles, self._rules, is_pass_deny=snapshot.is_pass_deny)
         self._policies = {each.key: each for each in snapshot.policies()}
+        self.has_staged = any(each.is_staged for each in self._policies.values())
         self._most_classes = 2 * len(self.classes.list) + MOST_FOLLOWED  # those left behind without members add up
-
-    @property
-    def has_staged(self) -> bool:
-        return any(each.is_staged for each in self._policies.values())
 
     def field(self, stage: Stage) -> Field:
         """Everything of one stage."""
@@ -89,12 +86,14 @@ class Ground:
 
     def _take_policies(self, world: World) -> bool:
         """False if a new one tells apart what was one class."""
-        now = {key: compiled.policy for key, compiled in world.policies.items()}
-        new = [policy for key, policy in now.items() if self._policies.get(key) is not policy]
-        labels = [each.labels for each in world.subjects.classes]
-        if new and not self.classes.learn(_vocabulary_of(new), labels):
+        known = self._policies
+        new = [each.policy for key, each in world.policies.items() if known.get(key) is not each.policy]
+        if not new and len(known) == len(world.policies):
+            return True
+        if new and not self.classes.learn(_vocabulary_of(new), [each.labels for each in world.subjects.classes]):
             return False
-        self._policies = now
+        self._policies = {key: compiled.policy for key, compiled in world.policies.items()}
+        self.has_staged = any(each.is_staged for each in self._policies.values())
         return True
 
     def _moved(self, world: World, named: Iterable[str]) -> list[int] | None:

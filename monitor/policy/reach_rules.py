@@ -21,6 +21,7 @@ from monitor.policy.reach_classes import OTHER, AddressClass, Classes
 from monitor.policy.reach_regions import Region, Step
 
 _PORTED = connections.union(connections.protocol(number) for number in sorted(connections.PORTED))
+_DEAR = 128
 _ICMP_OF_VERSION = {4: connections.ICMP, 6: connections.ICMPV6}
 
 
@@ -48,9 +49,23 @@ class Rules:
     def grow(self) -> None:
         """There are new classes, and maybe new bags."""
         self._bags.grow()
-        for known in (self._expanded, self._bits, self._regions, self._sides):
+        for known in (self._expanded, self._regions, self._sides):
             known.clear()
+        size = self.everywhere[0][0].bit_length()
+        self._bits = {
+            selector: self._grown(selector, bits, size)
+            for selector, bits in self._bits.items()
+            if bits.bit_count() > _DEAR
+        }
         self.everywhere = ((self._classes.all_bits, EVERYTHING),)
+
+    def _grown(self, selector: selectors.Node, bits: int, size: int) -> int:
+        """Wide ones are dear to expand: only the new classes are looked at."""
+        bags = self._bags.bits(selector)
+        for place in range(size, len(self._classes.list)):
+            if any(bags >> bag & 1 for bag in self._classes.list[place].bags):
+                bits |= 1 << place
+        return bits
 
     def subjects(self, selector: selectors.Node) -> int:
         """The label bags that a policy's own selector holds for."""
@@ -64,11 +79,26 @@ class Rules:
         return found
 
     def _expand(self, bags: int) -> int:
+        """The classes with one of these bags."""
         found = self._expanded.get(bags)
         if found is None:
-            bits_of_bag = self._classes.bits_of_bag
-            found = self._expanded[bags] = reduce(or_, (bits_of_bag[bag] for bag in ones(bags)), 0)
+            found = self._expanded[bags] = self._with_most(bags) if self._bags.are_most(bags) else self._with_any(bags)
         return found
+
+    def _with_any(self, bags: int) -> int:
+        bits_of_bag = self._classes.bits_of_bag
+        return reduce(or_, (bits_of_bag[bag] for bag in ones(bags)), 0)
+
+    def _with_most(self, bags: int) -> int:
+        """All but those with the other bags, unless they have one of these too."""
+        classes = self._classes
+        others = self._with_any(self._bags.all & ~bags)
+        both = (
+            place
+            for place in ones(others & classes.with_bags_bits)
+            if any(bags >> bag & 1 for bag in classes.list[place].bags)
+        )
+        return (classes.with_bag_bits & ~others) | sum(1 << place for place in both)
 
     def near(self, rule: Rule, direction: str) -> Region:
         """The region of the rule's own endpoint; `everywhere` itself where the rule does not ask."""
@@ -272,7 +302,7 @@ class _BagIndex:
 
     def __init__(self, classes: Classes) -> None:
         self._classes = classes
-        self._all = 0
+        self.all = 0
         self._having: dict[str, int] = defaultdict(int)
         self._equal: dict[tuple[str, str | None], int] = defaultdict(int)
         self._values: dict[str, set[str]] = defaultdict(set)
@@ -282,14 +312,17 @@ class _BagIndex:
     def grow(self) -> None:
         """Takes in the bags that are new."""
         self._known.clear()
-        for bag, number in islice(self._classes.bags.items(), self._all.bit_length(), None):
+        for bag, number in islice(self._classes.bags.items(), self.all.bit_length(), None):
             bit = 1 << number
             for key, value in bag:
                 self._having[key] |= bit
                 self._equal[key, value] |= bit
                 if value is not OTHER:
                     self._values[key].add(value)
-        self._all = (1 << len(self._classes.bags)) - 1
+        self.all = (1 << len(self._classes.bags)) - 1
+
+    def are_most(self, bags: int) -> bool:
+        return bags.bit_count() * 2 > self.all.bit_count()
 
     def bits(self, selector: selectors.Node) -> int:
         found = self._known.get(selector)
@@ -300,26 +333,26 @@ class _BagIndex:
     def _evaluated(self, node: selectors.Node) -> int:
         match node:
             case selectors.And():
-                return reduce(and_, (self._evaluated(term) for term in node.terms), self._all)
+                return reduce(and_, (self._evaluated(term) for term in node.terms), self.all)
             case selectors.Or():
                 return reduce(or_, (self._evaluated(term) for term in node.terms), 0)
             case selectors.Not():
-                return self._all & ~self._evaluated(node.term)
+                return self.all & ~self._evaluated(node.term)
             case selectors.KeyTest():
                 return self._tested(node)
             case _:  # all() and global()
-                return self._all
+                return self.all
 
     def _tested(self, test: selectors.KeyTest) -> int:
         match test:
             case selectors.Equals():
                 return self._equal.get((test.key, test.value), 0)
             case selectors.NotEquals():
-                return self._all & ~self._equal.get((test.key, test.value), 0)
+                return self.all & ~self._equal.get((test.key, test.value), 0)
             case selectors.In():
                 return self._any_of(test.key, test.values)
             case selectors.NotIn():
-                return self._all & ~self._any_of(test.key, test.values)
+                return self.all & ~self._any_of(test.key, test.values)
             case selectors.Has():
                 return self._having.get(test.key, 0)
             case _:  # contains, starts with, ends with: of such a key every value is kept
