@@ -29,7 +29,7 @@ OTHER = None
 class Snapshot(NamedTuple):
     """All that decides who reaches whom. `tiers`: in order, each with its policies in order, as they are when asked."""
 
-    endpoints: Mapping[str, Endpoint]
+    endpoints: dict[str, Endpoint]
     sets: Sequence[Set]
     tiers: Callable[[], Sequence[tuple[Tier, Sequence[Policy]]]]
     profiles: Mapping[str, Profile]

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from models.verdicts import Direction
-from monitor.policy import model, reach_classes, reach_snapshot
+from monitor.policy import model, reach_classes
 from monitor.policy.chains import Question
 from monitor.policy.engine import Affected, Engine
 from monitor.policy.model import Policy
@@ -60,7 +60,7 @@ class Ground:
         splits = self._moved(engine.world, named)
         if splits is None:
             return False
-        self._snapshot = reach_snapshot.of(engine)
+        self._snapshot = self._later(engine.world, named)
         self._walks.forget(self._snapshot.profiles)
         if splits:
             self._rules.grow()
@@ -110,6 +110,16 @@ class Ground:
                 return None
             splits += found
         return splits
+
+    def _later(self, world: World, named: Iterable[str]) -> Snapshot:
+        """As the world is now. Endpoints change in place: there are many of them."""
+        for name in named:
+            new = world.subjects.endpoints.get(name)
+            if new is None:
+                self._snapshot.endpoints.pop(name, None)
+            else:
+                self._snapshot.endpoints[name] = new
+        return self._snapshot._replace(profiles=dict(world.profiles.by_name))
 
     def _update(self, engine: Engine, named: Iterable[str], splits: list[int], fields: dict[Stage, Field]) -> bool:
         members = {place: name for name in named for place in self.classes.of_endpoint.get(name, ())}
