@@ -38,13 +38,14 @@ class Owner(Struct, frozen=True, order=True):
 
 def made_pods(objects: Sequence[Json]) -> Iterator[tuple[int, Json, tuple[str, ...]]]:
     """(place of the workload in `objects`, its Pod, names of its pods). The Pod has the first name and no address."""
-    present = {_self(obj) for obj in objects if _template(obj) is not None}
-    parents = {_self(obj): _controller(obj) for obj in objects}
+    templates = {place: template for place, obj in enumerate(objects) if (template := _template(obj)) is not None}
+    present = {_self(objects[place]) for place in templates}
+    parents = {_self(obj): above for obj in objects if (above := _controller(obj)) is not None}
     taken = _with_live_pods(objects, parents)
-    for place, obj in enumerate(objects):
-        template = _template(obj)
+    for place, template in templates.items():
+        obj = objects[place]
         owner = _self(obj)
-        if template is None or owner in taken or _is_spent(obj) or parents[owner] in present:
+        if owner in taken or _is_spent(obj) or parents.get(owner) in present:
             continue
         names = tuple(f"{owner.name}-{number}" for number in range(_count(obj)))
         yield place, _pod(_top(owner, parents), owner, template), names
@@ -61,14 +62,17 @@ def _part(obj: Mapping[str, Any], name: str) -> Json:
 
 
 def _controller(obj: Json) -> Owner | None:
-    references = _part(obj, "metadata").get("ownerReferences")
-    for reference in references if isinstance(references, list) else ():
+    metadata = obj.get("metadata")
+    references = metadata.get("ownerReferences") if isinstance(metadata, dict) else None
+    if not isinstance(references, list):
+        return None
+    for reference in references:
         if isinstance(reference, dict) and reference.get("controller"):
             return Owner(_self(obj).namespace, str(reference.get("kind")), str(reference.get("name")))
     return None
 
 
-def _top(owner: Owner, parents: Mapping[Owner, Owner | None]) -> Owner:
+def _top(owner: Owner, parents: Mapping[Owner, Owner]) -> Owner:
     for _ in range(4):  # a chain is at most CronJob, Job, Pod; a loop in bad input ends here
         above = parents.get(owner)
         if above is None:
@@ -77,7 +81,7 @@ def _top(owner: Owner, parents: Mapping[Owner, Owner | None]) -> Owner:
     return owner
 
 
-def _with_live_pods(objects: Iterable[Json], parents: Mapping[Owner, Owner | None]) -> set[Owner]:
+def _with_live_pods(objects: Iterable[Json], parents: Mapping[Owner, Owner]) -> set[Owner]:
     """Every controller, at any height, of a Pod in the input."""
     taken: set[Owner] = set()
     for obj in objects:
@@ -99,9 +103,11 @@ def _deployment_of(owner: Owner, template_hash: object) -> Owner | None:
 
 
 def _template(obj: Json) -> Json | None:
+    spec = obj.get("spec")
+    if not isinstance(spec, dict) or not ("template" in spec or "jobTemplate" in spec):
+        return None
     if obj.get("kind") in NO_TEMPLATE_KINDS:
         return None
-    spec = _part(obj, "spec")
     template = _part(_part(_part(spec, "jobTemplate"), "spec") or spec, "template")
     return template if isinstance(_part(template, "spec").get("containers"), list) else None
 

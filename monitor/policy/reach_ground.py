@@ -10,6 +10,7 @@ all others the changed endpoint is what it was, and one that came is what its ad
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import NamedTuple
 
 from models.verdicts import Direction
@@ -119,7 +120,7 @@ class Ground:
                 self._snapshot.endpoints.pop(name, None)
             else:
                 self._snapshot.endpoints[name] = new
-        return self._snapshot._replace(profiles=dict(world.profiles.by_name))
+        return self._snapshot._replace(profiles=dict(world.profiles.by_name), tiers=cache(world.tiers_in_order))
 
     def _update(self, engine: Engine, named: Iterable[str], splits: list[int], fields: dict[Stage, Field]) -> bool:
         members = {place: name for name in named for place in self.classes.of_endpoint.get(name, ())}

@@ -44,6 +44,7 @@ class Rules:
         self._bits: dict[selectors.Node, int] = {}
         self._regions: dict[tuple[int, str], tuple[Side, Region]] = {}
         self._sides: dict[tuple[int, str], tuple[Rule, Sides]] = {}
+        self._versions: dict[tuple[object, ...], dict[int, tuple[ConnectionSet, ConnectionSet]]] = {}
         self.everywhere: Region = ((classes.all_bits, EVERYTHING),)
 
     def grow(self) -> None:
@@ -137,7 +138,7 @@ class Rules:
 
     def _matches(self, rule: Rule, far: Region, here: ConnectionSet) -> tuple[Region, Region]:
         """What the rule matches for certain, and what it matches on some dataplanes only."""
-        by_version = {version: self._protocols(rule, version) for version in (4, 6)}
+        by_version = self._by_version(rule)
         if by_version[4] == by_version[6] and not by_version[4][1]:
             return _limited(far, self._classes.all_bits, by_version[4][0] & here), regions.NOWHERE
         certain: list[regions.Box] = []
@@ -147,6 +148,14 @@ class Rules:
             certain += _limited(far, bits, sure & here)
             doubtful += _limited(far, bits, perhaps & here)
         return regions.merged(certain), regions.merged(doubtful)
+
+    def _by_version(self, rule: Rule) -> dict[int, tuple[ConnectionSet, ConnectionSet]]:
+        """Few kinds of rule are told apart by these clauses."""
+        key = (rule.never, rule.version, rule.protocol, rule.not_protocol, rule.icmp, rule.not_icmp)
+        found = self._versions.get(key)
+        if found is None:
+            found = self._versions[key] = {version: self._protocols(rule, version) for version in (4, 6)}
+        return found
 
     def _protocols(self, rule: Rule, version: int) -> tuple[ConnectionSet, ConnectionSet]:
         """6.2, 6.3, 6.5 for one family: matched for certain, and only on some dataplanes."""

@@ -7,6 +7,7 @@ indexes that changes are followed with), which is most of the work of building a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 
 from models.facts import (
     AdminPolicy,
@@ -41,7 +42,7 @@ def of(engine: Engine) -> Snapshot:
     return Snapshot(
         endpoints=dict(world.subjects.endpoints),
         sets=tuple(world.subjects.sets.values()),
-        tiers=world.tiers_in_order,
+        tiers=cache(world.tiers_in_order),
         profiles=dict(world.profiles.by_name),
         backends=lambda service: _backends(world.backends(service)),
         by_name=tuple(found.labels for found in world.domain_classes()),
@@ -66,7 +67,7 @@ def of_facts(facts: Mapping[FactKey, Fact]) -> Snapshot:
     return Snapshot(
         endpoints={each.id: each for each in _endpoints(known, profiles)},
         sets=sets,
-        tiers=lambda: _tiers(known, found),
+        tiers=cache(lambda: _tiers(known, found)),
         profiles=profiles.by_name,
         backends=lambda service: _backends(services.backends(service)),
         by_name=tuple(each.labels for each in sets if each.has_domains),
