@@ -46,6 +46,8 @@ class Bounds(NamedTuple):
 
 def merged(boxes: Iterable[Box]) -> Region:
     """One box per set of connections, none empty."""
+    if not boxes:
+        return NOWHERE
     bits_of: dict[ConnectionSet, int] = {}
     for bits, allowed in boxes:
         if bits and allowed:
@@ -54,6 +56,8 @@ def merged(boxes: Iterable[Box]) -> Region:
 
 
 def intersection(left: Region, right: Region) -> Region:
+    if not left or not right:
+        return NOWHERE
     return merged(
         (bits, a & b if a is not b else a)
         for left_bits, a in left
@@ -137,7 +141,7 @@ def bounded(outcomes: Iterable[Outcome], everything: Region) -> Bounds:
     for outcome in outcomes:
         is_certain = is_certain and outcome.is_certain
         allow = outcome.allow if entered is everything else intersection(entered, outcome.allow)
-        possible = merged((*possible, *allow))
+        possible = merged((*possible, *allow)) if possible else allow
         if is_certain:
             certain = possible
         else:

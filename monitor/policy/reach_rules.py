@@ -22,6 +22,8 @@ from monitor.policy.reach_regions import Region, Step
 
 _PORTED = connections.union(connections.protocol(number) for number in sorted(connections.PORTED))
 _DEAR = 128
+"""Classes of a selector above which it is worth keeping when there are new ones."""
+_ANYONE = Side()
 _ICMP_OF_VERSION = {4: connections.ICMP, 6: connections.ICMPV6}
 
 
@@ -176,6 +178,8 @@ class Rules:
     # --- one side -------------------------------------------------------------------------------------------------
 
     def _side(self, side: Side, role: str) -> Region:
+        if side == _ANYONE:
+            return self.everywhere
         key = (id(side), role)
         found = self._regions.get(key)
         if found is None:
