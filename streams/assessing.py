@@ -18,8 +18,9 @@ from models.compliance import Evaluation, Revision
 from models.facts import MARK_KINDS, FactKey, Kind
 from models.recording import Recording, Span, WaiverRow
 from models.topics import Position
-from monitor import compliance, state
-from monitor.state import State
+from monitor import compliance
+from monitor.state import state
+from monitor.state.state import State
 from streams.decoding import Incoming
 from streams.slicing import LIVE_AGE, Slice
 

@@ -22,7 +22,7 @@ from monitor import clock
 from monitor.broker import dead_letters
 from monitor.broker.messages import Message
 from monitor.broker.producing import MessageTooLargeError
-from monitor.state import State
+from monitor.state.state import State
 from monitor.store import Fenced, queries
 from streams import assessing
 from streams.decoding import Incoming

@@ -17,7 +17,7 @@ from monitor.broker import epochs
 from monitor.broker.connection import BrokerUnavailableError, Connection
 from monitor.broker.messages import Record
 from monitor.broker.reading import PartitionReader
-from monitor.state import History
+from monitor.state.history import History
 from streams.decoding import incoming
 from streams.log_clock import LogClock
 

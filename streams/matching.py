@@ -28,7 +28,7 @@ from monitor.broker.messages import Record, fact_message
 from monitor.broker.producing import MessageTooLargeError, Producer
 from monitor.broker.topics import Topics
 from monitor.flows import windows
-from monitor.state import History
+from monitor.state.history import History
 from monitor.store import Fenced, Store, queries
 from streams import outbox, sighting
 from streams.following import Follower

@@ -1,20 +1,66 @@
-"""`segmon`: the one door. Commands import what they need when they run, so that `explain` starts fast."""
+"""`segmon`: the one door. A command's module is imported when it is asked for, so that `explain` starts fast."""
 
 from __future__ import annotations
 
 import sys
-import traceback
-from importlib import metadata
+from collections import UserDict
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_group
 
 from models.errors import UserError
-from monitor.cli import broker, database, doctor, explain, reach, report, run, up
 from monitor.cli.context import Common
 
+COMMANDS: Final = {
+    "up": "up.up",
+    "explain": "explain.explain",
+    "reach": "reach.reach",
+    "watch": "run.watch",
+    "collect": "run.collect",
+    "work": "run.work",
+    "match": "run.match",
+    "doctor": "doctor.doctor",
+    "findings": "database.findings",
+    "verify": "database.verify",
+    "describe": "database.describe_app",
+    "db": "database.db_app",
+    "report": "report.report_app",
+    "topics": "broker.topics_app",
+    "dead": "broker.dead_app",
+}
+"""Where each command, or group of commands, is found in `monitor.cli`."""
+
+
+class _Commands(UserDict[str, Any]):
+    """Commands by name. A command's module is imported when the command is asked for, and by help, which lists all."""
+
+    def __getitem__(self, name: str) -> Any:
+        module, _, attribute = super().__getitem__(name).partition(".")
+        return _command(name, getattr(import_module(f"monitor.cli.{module}"), attribute))
+
+
+def _command(name: str, found: Any) -> Any:
+    """A function or a group of them as typer's own command."""
+    app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
+    if isinstance(found, typer.Typer):
+        app.add_typer(found, name=name)
+    else:
+        app.command(name)(found)
+    return get_group(app).commands[name]
+
+
+class _Group(TyperGroup):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = _Commands(COMMANDS)
+
+
 app = typer.Typer(
+    cls=_Group,
     name="segmon",
     help="Is every security domain segmented as its owner declared? Judged by effect, exactly as Calico would.",
     no_args_is_help=True,
@@ -25,6 +71,8 @@ app = typer.Typer(
 
 
 def version() -> str:
+    from importlib import metadata  # noqa: PLC0415 - costs start-up time that no other command need pay
+
     return metadata.version("segmon")
 
 
@@ -49,26 +97,6 @@ def common(
     ctx.obj = Common(config=config, debug=debug)
 
 
-for command in (
-    up.up,
-    explain.explain,
-    reach.reach,
-    run.watch,
-    run.collect,
-    run.work,
-    run.match,
-    doctor.doctor,
-    database.findings,
-    database.verify,
-):
-    app.command()(command)
-app.add_typer(database.describe_app, name="describe")
-app.add_typer(database.db_app, name="db")
-app.add_typer(report.report_app, name="report")
-app.add_typer(broker.topics_app, name="topics")
-app.add_typer(broker.dead_app, name="dead")
-
-
 def main() -> None:
     """Exit codes: 0 evaluated, 1 findings, 2 usage or configuration, 3 could not evaluate, 4 internal."""
     try:
@@ -88,6 +116,8 @@ def main() -> None:
 
 def _told(message: str, code: int) -> int:
     if "--debug" in sys.argv:
+        import traceback  # noqa: PLC0415 - as above
+
         traceback.print_exc()
     print(message, file=sys.stderr)  # noqa: T201 - this is where errors are told
     return code

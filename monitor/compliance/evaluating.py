@@ -28,9 +28,8 @@ from models.topics import Position
 from monitor.compliance import needs, waiving
 from monitor.compliance.catalogue import CATALOGUE, Entry
 from monitor.compliance.snapshot import Snapshot
-from monitor.state import ALL, State
 from monitor.state.domains import Definition
-from monitor.state.state import All
+from monitor.state.state import ALL, All, State
 
 SHIFT = {"low": -1, "medium": 0, "high": 0, "critical": 1}
 """A domain's criticality moves the default severity of its findings."""

@@ -10,8 +10,9 @@ from functools import cached_property
 from models.compliance import Vouched
 from models.facts import FactKey, FlowClass, HostEndpoint, ObservedPath, Pod
 from monitor.policy.engine import Engine
-from monitor.state import State, domains, subjects
+from monitor.state import domains, subjects
 from monitor.state.domains import Definition
+from monitor.state.state import State
 
 
 class Snapshot:

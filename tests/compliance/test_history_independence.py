@@ -34,7 +34,7 @@ from models.facts import (
     key_of,
 )
 from models.wire import Unreadable
-from monitor.state import ALL, State
+from monitor.state.state import ALL, State
 
 LABELS = st.fixed_dictionaries({}, optional={"app": st.sampled_from(["web", "db"]), "role": st.just("x")})
 SPACES = st.sampled_from(["a", "b"])

@@ -25,7 +25,7 @@ from models.facts import (
 )
 from models.flows import FlowBatch, FlowRecord
 from monitor.flows import ends, matching, windows
-from monitor.state import History
+from monitor.state.history import History
 
 WEB, DB, CLIENT = "10.244.0.1", "10.244.0.2", "10.244.0.3"
 LAST, ARRIVED = seconds(20), seconds(12)

@@ -22,7 +22,7 @@ from models.facts import (
 )
 from models.topics import Position
 from monitor import compliance
-from monitor.state import ALL, State, fold
+from monitor.state.state import ALL, State, fold
 
 CLUSTER = "c1"
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)

@@ -16,7 +16,7 @@ from monitor import compliance
 from monitor import state as states
 from monitor.broker.connection import Connection
 from monitor.broker.reading import PartitionReader
-from monitor.state import State
+from monitor.state.state import State
 from monitor.store import Store, queries
 from streams import wiring
 from streams.decoding import incoming

@@ -5,8 +5,7 @@ from hypothesis import strategies as st
 from scenes.log import CLUSTER, Log, deny_all, namespace, pod, seconds
 
 from models.facts import Sync, Tick
-from monitor.state import History
-from monitor.state.history import NotKnown, View
+from monitor.state.history import History, NotKnown, View
 
 
 def history(log):

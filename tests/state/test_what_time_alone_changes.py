@@ -3,7 +3,7 @@
 from scenes.log import CLUSTER, Log, evaluated, namespace, outcome, pod, seconds, take
 
 from models.facts import Waiver
-from monitor.state import ALL
+from monitor.state.state import ALL
 
 
 def test_a_pod_that_outlives_the_grace_period_is_judged_again():
