@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from models.errors import CannotEvaluateError, UserError
 from monitor.cli.context import Output, emit, loaded, printable
+from monitor.cli.sources import DataOption, database_of
 
 if TYPE_CHECKING:
     from monitor.settings import Settings
-    from monitor.store import Store
+    from monitor.store import Store, queries
 
 db_app = typer.Typer(no_args_is_help=True, help="The database.")
 describe_app = typer.Typer(no_args_is_help=True, help="One thing in full.")
@@ -48,6 +50,13 @@ def opened(settings: Settings) -> Store:
     return store
 
 
+def record_of(ctx: typer.Context, database: str | None, data: Path | None) -> Store:
+    """The record that a command reads: of a URL, of the data folder of `segmon up`, else of the settings."""
+    if database is not None and data is not None:
+        raise UserError("name one record\n       fix: --database URL or --data DIR")
+    return opened(loaded(ctx, {"database.url": database if data is None else database_of(data)}))
+
+
 @db_app.command("upgrade")
 def upgrade(ctx: typer.Context, *, database: Url = None) -> None:
     """Create or migrate the tables. Safe to run by several at once, and again."""
@@ -64,9 +73,9 @@ def grant(
     typer.echo(f"{printable(role)} may read the reporting views, and nothing else")
 
 
-def verify(ctx: typer.Context, *, database: Url = None, cluster: ClusterName = None) -> None:
+def verify(ctx: typer.Context, *, database: Url = None, data: DataOption = None, cluster: ClusterName = None) -> None:
     """Recompute the hash chain of the record and hold the tables against it. Exit 3 if anything does not fit."""
-    store = opened(loaded(ctx, {"database.url": database}))
+    store = record_of(ctx, database, data)
     for name in clusters_of(store, cluster):
         found = store.verify(name)
         typer.echo(
@@ -97,24 +106,43 @@ def findings(
     severity: Annotated[str, typer.Option(help="This severity and above.")] = "info",
     output: Annotated[Output, typer.Option()] = Output.TABLE,
     database: Url = None,
+    data: DataOption = None,
 ) -> None:
-    """Open findings, worst first. Exit 1 if there are any, 3 if nothing was evaluated."""
+    """Open findings, worst first. Exit 1 if there are any, 3 if nothing was evaluated lately."""
     from monitor.store import queries  # noqa: PLC0415
 
     if severity not in SEVERITIES:
         raise UserError(f"no severity {severity!r}; known: {', '.join(SEVERITIES)}")
-    store = opened(loaded(ctx, {"database.url": database}))
+    store = record_of(ctx, database, data)
     rows: list[dict[str, Any]] = []
-    evaluated = False
+    unevaluated: list[str] = []
     for name in clusters_of(store, cluster):
         with store.look() as connection:
             found = queries.open_findings(connection, name)
-            evaluated |= any(row.outcome != "error" for row in queries.open_statuses(connection, name))
+            unevaluated += _unevaluated(connection, name)
         rows += [finding_row(row) for row in found if _is_wanted(row, domain, control, severity)]
     emit(rows, ("severity", "domain", "control", "subject", "since", "state", "sentence"), output)
-    if not rows and not evaluated:
-        raise CannotEvaluateError("nothing was evaluated: see `segmon doctor`")
+    if not rows and unevaluated:
+        raise CannotEvaluateError("; ".join(unevaluated) + "\n       fix: see `segmon doctor`")
+    for line in unevaluated:
+        typer.echo(f"last known: {line}", err=True)
     raise typer.Exit(1 if rows else 0)
+
+
+def _unevaluated(look: queries.Look, cluster: str) -> list[str]:
+    """Why what the record says of a cluster is not what holds now; empty while it is being evaluated."""
+    from monitor import clock  # noqa: PLC0415
+    from monitor.store import queries  # noqa: PLC0415
+
+    last = queries.last_evaluated_at(look, cluster)
+    if last is None:
+        return [f"nothing of {printable(cluster)} was evaluated yet"]
+    silent = (clock.now() - last).total_seconds()
+    if silent > queries.STALE_SECONDS:
+        return [f"{printable(cluster)} was last evaluated at {last:%Y-%m-%d %H:%M:%S} UTC"]
+    if not any(row.outcome not in {"error", "skip"} for row in queries.open_statuses(look, cluster)):
+        return [f"nothing of {printable(cluster)} could be evaluated"]
+    return []
 
 
 def _is_wanted(row: Any, domain: str, control: str, severity: str) -> bool:
@@ -152,9 +180,10 @@ def describe_domain(
     *,
     cluster: ClusterName = None,
     database: Url = None,
+    data: DataOption = None,
 ) -> None:
     """Members, posture per control and since when, open findings with proof and fix, last changes."""
-    store = opened(loaded(ctx, {"database.url": database}))
+    store = record_of(ctx, database, data)
     known: set[str] = set()
     for cluster_name in clusters_of(store, cluster):
         identity = _domain_id(store, cluster_name, name, known)

@@ -47,6 +47,8 @@ def doctor(
     output: Annotated[Output, typer.Option()] = Output.TABLE,
 ) -> None:
     """Look at broker, topics, database, API server, permissions, log sources and clocks."""
+    from monitor.cli import logs as logging_  # noqa: PLC0415 - as all imports here
+
     settings = loaded(
         ctx,
         {
@@ -56,6 +58,7 @@ def doctor(
             "database.url": database,
         },
     )
+    logging_.configure("text", "critical")  # what a library has to say of a failure is in the check's line
     checks = asyncio.run(_all(settings))
     if output is Output.TABLE:
         for check in checks:

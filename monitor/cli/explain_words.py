@@ -80,6 +80,8 @@ def _entity(word: str, side: EntityRule, namespace: str) -> str:
 
 def _clauses(side: EntityRule, namespace: str) -> Iterator[str]:
     names_peers = side.selector or side.not_selector or side.service_accounts
+    if side.namespace_selector and not names_peers:
+        yield "pods"
     yield from _given("pods with", side.selector)
     yield from _given("pods without", side.not_selector)
     if side.service_accounts:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
+from models.facts import API_KINDS, Fact, FactKey, Kind, PolicyFact, Rejected
+from models.wire import Unreadable
 from monitor.cli.context import printable, table
+from monitor.compliance import needs
 from monitor.store import queries
 
 SYMBOLS = {"pass": "✔", "fail": "✘", "warn": "!", "error": "?", "skip": "–"}
@@ -16,6 +20,21 @@ COLUMNS = {
     "flows": ("flow-escaped",),
 }
 WORST_FIRST = ("fail", "error", "warn", "pass", "skip")
+LEGEND = "✔ pass  ✘ fail  ! warn  ? not evaluated  – not applicable"
+
+
+def read(facts: Mapping[FactKey, Fact | Unreadable]) -> str:
+    """One line: what the cluster holds, and what of it Calico would not take."""
+    facts = {key: fact for key, fact in facts.items() if key.kind in API_KINDS}
+    policies = [key.kind for key, fact in facts.items() if isinstance(fact, PolicyFact)]
+    staged = sum(kind in needs.STAGED for kind in policies)
+    tiers = sum(key.kind is Kind.TIER for key in facts)
+    words = [f"✔ {len(facts)} objects read", f"✔ {len(policies)} policies in {tiers} tiers, {staged} of them staged"]
+    if rejected := sum(isinstance(fact, Rejected) for fact in facts.values()):
+        words.append(f"! {rejected} that Calico drops")
+    if unreadable := sum(isinstance(fact, Unreadable) for fact in facts.values()):
+        words.append(f"? {unreadable} that cannot be read")
+    return "   ".join(words)
 
 
 def posture(look: queries.Look, cluster: str) -> str:
@@ -63,10 +82,12 @@ def _counted(findings: list[queries.FindingRow]) -> str:
     return ", ".join(words) + (f" ({waived} waived)" if waived else "") if words else "–"
 
 
-def transition(row: queries.TransitionRow) -> str:
+def transition(row: queries.TransitionRow, opened_at: datetime | None = None) -> str:
     """`12:04:31  opened    high      payments · default-deny-egress   what is wrong`."""
-    subject = "" if row.subject == row.domain else f" · {row.subject}"
     sentence = row.sentence if row.transition in {"opened", "reopened", "changed"} else row.reason
+    subject = "" if row.subject == row.domain or row.subject in sentence else f" · {row.subject}"
+    if row.transition == "resolved" and opened_at is not None:
+        sentence += f" after {(row.at - opened_at).total_seconds():.1f} s"
     line = (
         f"{row.at:%H:%M:%S}  {row.transition:9} {row.severity:9} "
         f"{row.domain.partition('/')[2]} · {row.control}{subject}   {sentence}"

@@ -108,7 +108,7 @@ def _from_cluster(kubeconfig: Path, cluster: str) -> Loaded:
 def _from_store(source: Source) -> Loaded:
     from monitor.store.store import Store  # noqa: PLC0415 - see the module
 
-    url = source.database or _database_of(source.data)
+    url = source.database or database_of(source.data)
     store = Store.open(url)
     try:
         cluster = source.cluster or _only_cluster(store)
@@ -126,7 +126,8 @@ def _at(source: Source) -> str:
     return f" at {source.at:%Y-%m-%d %H:%M:%S}" if source.at else ""
 
 
-def _database_of(folder: Path | None) -> str:
+def database_of(folder: Path | None) -> str:
+    """URL of the record in a data folder of `segmon up`. UserError if there is none."""
     file = Path(folder or ".") / DATABASE_FILE
     if not file.exists():
         raise UserError(f"{file}: no such database\n       fix: name the data folder that `segmon up` was given")

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
+import sys
+from datetime import datetime
+from importlib import metadata
 from typing import TYPE_CHECKING
 
 import typer
 
 from monitor.broker.embedded import BANNER
 from monitor.cli import posture_text
+from monitor.demo import story
 from monitor.store import Store, queries
 
 if TYPE_CHECKING:
@@ -26,21 +31,42 @@ class Teller:
         self._cluster = cluster
         self._is_quiet = is_quiet
         self._last = 0
+        self._opened: dict[str, datetime] = {}  # finding -> when it was opened, as far as it was told here
         self._shown = asyncio.Event()
 
     def greet(self, tree: Tree) -> None:
-        typer.echo(f"segmon · cluster {self._cluster} · {BANNER}")
-        web = tree.settings.web
-        typer.echo(f"status page http://{web.page_listen}  ·  metrics http://{web.metrics_listen}/metrics")
+        typer.echo(f"segmon {metadata.version('segmon')} · cluster {self._cluster} · {BANNER}")
+        self._addresses(tree)
         typer.echo("")
 
     def show(self) -> None:
-        """The whole posture; transitions are told from here on."""
+        """What was read and the whole posture; transitions are told from here on."""
         with self._store.look() as look:
+            typer.echo(posture_text.read(self._store.facts_at(self._cluster)))
+            typer.echo("")
             typer.echo(posture_text.posture(look, self._cluster))
-            self._tell(queries.transitions_after(look, self._cluster, self._last, limit=100_000))
+            typer.echo(posture_text.LEGEND)
+            typer.echo("")
+            found = queries.transitions_after(look, self._cluster, self._last, limit=100_000)
+            self._tell(sorted(found, key=lambda row: queries.SEVERITIES.index(row.severity)))
         typer.echo("")
         self._shown.set()
+
+    def conclude(self, tree: Tree) -> None:
+        """Behind the demo's story: where it stands, and what a person can ask next."""
+        segmon = shlex.quote(sys.argv[0])
+        data = f"--data {shlex.quote(str(tree.home))}"
+        self._tell(self._news())
+        with self._store.look() as look:
+            typer.echo("\n" + posture_text.posture(look, self._cluster))
+        typer.echo(f"why?       {segmon} explain {data} {story.WHY}")
+        typer.echo(f"what else? {segmon} findings {data}  ·  {segmon} describe domain payments {data}")
+        self._addresses(tree)
+        typer.echo("Ctrl-C stops everything" + ("." if tree.wanted.data else " and removes the demo's data."))
+
+    def _addresses(self, tree: Tree) -> None:
+        web = tree.settings.web
+        typer.echo(f"status page http://{web.page_listen}  ·  metrics http://{web.metrics_listen}/metrics")
 
     def say(self, text: str) -> None:
         if not self._is_quiet:
@@ -62,8 +88,9 @@ class Teller:
 
     def _tell(self, rows: list[queries.TransitionRow]) -> None:
         for row in rows[:MOST_AT_ONCE]:
-            typer.echo(posture_text.transition(row))
+            typer.echo(posture_text.transition(row, self._opened.get(row.finding_id)))
         if len(rows) > MOST_AT_ONCE:
             typer.echo(f"          … and {len(rows) - MOST_AT_ONCE} more: segmon findings, or the status page")
+        self._opened |= {row.finding_id: row.at for row in rows if row.transition in {"opened", "reopened"}}
         if rows:
-            self._last = rows[-1].id
+            self._last = max(row.id for row in rows)

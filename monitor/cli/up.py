@@ -195,6 +195,8 @@ async def _played(wanted: Wanted, tree: Tree, teller: Teller) -> int | None:
         teller.show()
         if wanted.demo:
             await play(tree, teller, stage)
+            await evaluated(tree)
+            teller.conclude(tree)
         return None
     try:
         async with asyncio.timeout(ONCE_SECONDS):

@@ -15,6 +15,8 @@ from msgspec import Struct
 
 CLUSTER = "harbour"
 DELETED = "payments/default-deny.yaml"
+WHY = "--from analytics/Deployment/etl --to records/StatefulSet/records --port 5432/tcp"
+"""What a person wants to ask behind the story, in words of `segmon explain`."""
 
 
 class Stage(Struct, frozen=True, kw_only=True):

@@ -127,6 +127,19 @@ class MemberRow(Struct, frozen=True, kw_only=True):
     to_at: datetime | None
 
 
+STALE_SECONDS = 180
+"""What the record says holds now for so long after the last live evaluation (docs/architecture.md, Numbers)."""
+
+
+def last_evaluated_at(connection: Connection, cluster: str) -> datetime | None:
+    """Log time of the last live evaluation; None before the first."""
+    table = tables.vouched
+    found: datetime | None = connection.execute(
+        select(func.max(table.c.at, type_=table.c.at.type)).where(table.c.cluster == cluster)
+    ).scalar_one()
+    return found
+
+
 def clusters(connection: Connection) -> list[str]:
     return sorted(connection.execute(select(tables.applied.c.cluster).distinct()).scalars())
 

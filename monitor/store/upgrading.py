@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import resources
+from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
@@ -34,7 +35,10 @@ def upgrade(engine: Engine) -> tuple[str, str]:
 
 
 def check(engine: Engine) -> None:
-    """StoreError, with the fix, unless the database is at this release's revision."""
+    """StoreError, with the fix, unless the database is at this release's revision. Looking makes no empty file."""
+    file = engine.url.database if engine.dialect.name == "sqlite" else None
+    if file and not Path(file).exists():
+        raise StoreError(f"there is no database {file}\n       fix: segmon db upgrade")
     found = _refuse_newer(current(engine))
     if found != head():
         there = f"at revision {found}" if found else "empty"

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from monitor.store import Store, queries
 from monitor.web import views
 
-STALE = timedelta(seconds=180)
-SILENT = timedelta(seconds=180)
+STALE = timedelta(seconds=queries.STALE_SECONDS)
+SILENT = STALE
 
 
 class StatusPage:

@@ -6,8 +6,9 @@ import subprocess
 import sys
 
 import pytest
-from store.recordings import failing, passing, recording
+from store.recordings import START, failing, passing, recording, seen
 
+from monitor import clock
 from monitor.cli import context
 from monitor.store import Store
 
@@ -22,6 +23,12 @@ def segmon(*arguments, **environment):
         check=False,
         env=clean | environment,
     )
+
+
+def judged(posture, *, seconds_ago=0):
+    """A recording of a live evaluation so long ago."""
+    seconds = (clock.now() - START).total_seconds() - seconds_ago
+    return recording(1, posture, seconds=seconds, vouched=(seen(seconds),))
 
 
 @pytest.fixture
@@ -56,13 +63,53 @@ def test_no_findings_end_with_0_only_if_something_was_evaluated(tmp_path):
     store = Store.open(url)
     store.upgrade()
     nothing = segmon("findings", "--database", url)
-    store.record(recording(1, passing()))
+    store.record(judged(passing()))
 
     evaluated = segmon("findings", "--database", url)
 
     assert nothing.returncode == 3
     assert "nothing has been recorded yet" in nothing.stderr
     assert evaluated.returncode == 0
+
+
+def test_no_findings_of_a_record_that_nobody_keeps_up_end_with_3(tmp_path):
+    url = f"sqlite:///{tmp_path}/segmon.db"
+    store = Store.open(url)
+    store.upgrade()
+    store.record(judged(passing(), seconds_ago=3600))
+
+    done = segmon("findings", "--database", url)
+
+    assert done.returncode == 3
+    assert "was last evaluated at" in done.stderr
+
+
+def test_findings_of_a_record_that_nobody_keeps_up_are_last_known(tmp_path):
+    url = f"sqlite:///{tmp_path}/segmon.db"
+    store = Store.open(url)
+    store.upgrade()
+    store.record(judged(failing(), seconds_ago=3600))
+
+    done = segmon("findings", "--database", url)
+
+    assert done.returncode == 1
+    assert "last known: h was last evaluated at" in done.stderr
+
+
+def test_the_record_of_segmon_up_is_named_by_its_folder(record, tmp_path):
+    for command in (("findings",), ("describe", "domain", "shop"), ("verify",)):
+        by_folder, by_url = segmon(*command, "--data", tmp_path), segmon(*command, "--database", record)
+        assert by_folder.stdout == by_url.stdout
+
+    both = segmon("findings", "--data", tmp_path, "--database", record)
+    assert (both.returncode, "fix: --database URL or --data DIR" in both.stderr) == (2, True)
+
+
+def test_looking_for_a_record_leaves_no_empty_one_behind(tmp_path):
+    done = segmon("findings", "--database", f"sqlite:///{tmp_path}/new.db")
+
+    assert "there is no database" in done.stderr
+    assert not (tmp_path / "new.db").exists()
 
 
 def test_a_domain_is_described_by_its_name(record):

@@ -88,7 +88,7 @@ def test_an_allowed_connection_says_which_rules_allow_it_and_how_to_stop_it(aske
     assert "tier security allow-dns no match in 1 rule" in said
     assert "baseline rule 0 Pass anything → next tier" in said
     assert (
-        "tier default shop/web-egress rule 0 Allow tcp to in namespaces with projectcalico.org/name == 'payments'"
+        "tier default shop/web-egress rule 0 Allow tcp to pods in namespaces with projectcalico.org/name == 'payments'"
         in said
     )
     assert "rule 1 Allow tcp from pods with role == 'web' ← wider than it looks: any namespace ✔ ALLOW" in said

@@ -96,6 +96,32 @@ def test_ctrl_c_leaves_no_process_and_no_folder(tmp_path):
     until(lambda: not any(Path(f"/proc/{child}").exists() for child in children), within=10, what="children gone")
 
 
+def test_the_demo_tells_what_was_read_plays_its_story_and_says_what_to_ask_next(tmp_path):
+    log = tmp_path / "said"
+    with log.open("w") as sink:
+        process = subprocess.Popen(
+            command("--demo", "--data", tmp_path / "data", *QUIET), stdout=sink, stderr=sink, start_new_session=True
+        )
+    until(lambda: "Ctrl-C stops everything" in log.read_text(), within=120, what="the end of the story")
+    said = log.read_text()
+    asked = next(line for line in said.splitlines() if line.startswith("why?")).split("explain")[1].split()
+    why = subprocess.run(
+        [sys.executable, "-m", "monitor.cli.main", "explain", *asked],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    process.send_signal(signal.SIGINT)
+    process.wait(timeout=30)
+
+    assert "policies in 3 tiers, 2 of them staged   ! 1 that Calico drops" in said
+    assert "fixed after " in said
+    assert said.index("— analytics reads the records of another tenant") < said.index("flow-escaped")
+    assert why.returncode == 0, why.stderr
+    assert why.stdout.startswith("ALLOWED  analytics/Deployment/etl → records/StatefulSet/records")
+
+
 def test_two_ups_do_not_share_a_folder(tmp_path):
     import fcntl
 
