@@ -8,7 +8,6 @@ import json
 import os
 import subprocess
 import sys
-import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -17,8 +16,9 @@ import pytest
 import sqlalchemy as sa
 import yaml
 from parts.kubernetes_api import ref
-from parts.process import CHECKOUT, Part, PartFailed, free_port, until
+from parts.process import CHECKOUT, PartFailed, until
 from parts.prometheus import PrometheusServer
+from parts.segmon import Segmon
 
 from models import tables
 from models.facts import API_KINDS
@@ -61,31 +61,6 @@ def passage(namespace, direction, peer, ports):
         rule["destination"] = {"ports": ports}
     spec = {"order": 100, "selector": "all()", "types": [direction.capitalize()], direction: [rule]}
     return ref("projectcalico.org/v3", "NetworkPolicy", f"default.{direction}-{peer}", namespace) | {"spec": spec}
-
-
-class Segmon(Part):
-    """One long-running process of the command line. `start()` returns when it says that it is ready."""
-
-    name = "segmon"
-    stop_within = 25.0
-
-    def __init__(self, settings, *arguments):
-        super().__init__()
-        self.metrics = f"127.0.0.1:{free_port()}"
-        self._arguments = ["--config", settings, *arguments, "--metrics-listen", self.metrics]
-
-    def command(self):
-        return [sys.executable, "-m", "monitor.cli.main", *map(str, self._arguments)]
-
-    def environment(self):
-        return {"PYTHONPATH": str(CHECKOUT)}
-
-    def answers(self):
-        try:
-            urllib.request.urlopen(f"http://{self.metrics}/readyz", timeout=2).close()
-        except OSError:
-            return False
-        return True
 
 
 class Installation:

@@ -1,36 +1,22 @@
 """The views that Grafana reads: what they say, and that their reader can read nothing else."""
 
 import pytest
-from sqlalchemy import create_engine, make_url, text
+from msgspec import structs
+from sqlalchemy import create_engine, inspect, make_url, text
 from sqlalchemy.exc import ProgrammingError
-from store.recordings import at, failing, passing, recording, revision, seen
+from store.recordings import at, control, failing, passing, posture, recording, revision, seen, subject
 from store.test_recording_flows import batch
 
+from models import reporting
+from models.compliance import Domain, Outcome, Vouched
 from models.facts import FactKey, Kind
 from models.recording import PolicyEffect, Reach, WaiverRow
 from models.topics import Position
+from monitor import clock
 from monitor.store import Store, StoreError
 
 POLICY = FactKey("h", Kind.NETWORK_POLICY, "shop", "default-deny")
-VIEWS = (
-    "clusters",
-    "control_status",
-    "domains",
-    "evidence",
-    "findings",
-    "flow_windows",
-    "gaps",
-    "members",
-    "paths",
-    "policy_changes",
-    "posture",
-    "reach",
-    "reports",
-    "sources",
-    "traffic",
-    "transitions",
-    "waivers",
-)
+VIEWS = tuple(spec.name for spec in reporting.VIEWS)
 
 
 def rows(store, view, columns="*", order="1"):
@@ -75,6 +61,18 @@ def test_every_view_answers(store):
     found = {view: len(rows(store, view)) for view in VIEWS}
 
     assert {view for view, number in found.items() if not number} == {"gaps", "reports"}
+
+
+def test_the_views_have_the_columns_that_are_promised(store):
+    is_postgresql = store._engine.dialect.name == "postgresql"
+    prefix, schema = ("", "reporting") if is_postgresql else ("reporting_", None)
+    look = inspect(store._engine)
+    found = {
+        name.removeprefix(prefix): tuple(column["name"] for column in look.get_columns(name, schema))
+        for name in look.get_view_names(schema)
+    }
+
+    assert found == {spec.name: spec.columns for spec in reporting.VIEWS}
 
 
 def test_a_finding_is_shown_with_its_proof_and_rank(store):
@@ -130,6 +128,69 @@ def test_reach_is_shown_as_intervals(store):
     [(connections, count, closed)] = rows(store, "reach", "connections, connection_count, to_at IS NOT NULL")
     assert (connections, count, bool(closed)) == ("tcp/80\nudp/53", 2, True)
     assert store.verify("h").changes == 1
+
+
+def test_what_was_not_seen_for_long_is_not_fresh(store):
+    """The recordings lie long enough in the past."""
+    now = clock.now()
+    store.record(
+        recording(1, vouched=(seen(1), Vouched(input="Tier", seen_at=None, unbroken_since=None, state="stale")))
+    )
+    fresh = Vouched(input="Node", seen_at=now, unbroken_since=now)
+    served = Vouched(input="HostEndpoint", seen_at=None, unbroken_since=None, state="not_served")
+    store.record(structs.replace(recording(2, vouched=(fresh, served)), at=now))
+
+    found = rows(store, "evidence", "input, is_fresh, age_seconds > 180")
+    assert [(name, bool(is_fresh), old and bool(old)) for name, is_fresh, old in found] == [
+        ("HostEndpoint", True, None),
+        ("Node", True, False),
+        ("Pod", False, True),
+        ("Tier", False, None),
+    ]
+
+
+def vouched_now(step, *postures, **more):
+    """A recording of this very moment, its inputs seen."""
+    now = clock.now()
+    fresh = Vouched(input="Pod", seen_at=now, unbroken_since=now)
+    made = recording(step, *postures, vouched=(fresh,), **more)
+    evaluation = structs.replace(made.evaluation, at=now) if made.evaluation else None
+    return structs.replace(made, at=now, evaluation=evaluation)
+
+
+def test_how_a_domain_stands_is_its_worst_outcome_and_the_shares_beside(store):
+    bare = Domain(id="tenant/blue", level="tenant", name="blue")
+    other = structs.replace(control(Outcome.ERROR), control="evidence-complete")
+    failed = control(Outcome.FAIL, subject(Outcome.FAIL))
+    store.record(vouched_now(1, posture(failed, other), posture(control(Outcome.SKIP), domain=bare)))
+
+    columns = "domain, outcome, failing, not_evaluated, compliance_ratio, not_evaluated_ratio, open_findings"
+    assert rows(store, "domain_posture", columns) == [
+        ("namespace/shop", "fail", 1, 1, 0, 0.5, 1),
+        ("tenant/blue", "skip", 0, 0, None, None, 0),
+    ]
+
+
+def test_a_domain_that_nobody_vouches_for_is_not_evaluated_whatever_it_was(store):
+    store.record(recording(1, passing(), vouched=(seen(1),)))
+
+    assert rows(store, "domain_posture", "outcome, passing, not_evaluated, compliance_ratio") == [("error", 0, 1, None)]
+
+
+def test_the_matrix_tells_what_is_allowed_from_what_was_seen(store):
+    reach = (
+        Reach(source="namespace/shop", destination="namespace/payments", connections=("tcp/80",)),
+        Reach(source="namespace/shop", destination="public", connections=("tcp/443", "udp/53")),
+    )
+    store.record(recording(1, passing(), reach=reach))
+    store.record_flows(batch(0, 4))
+
+    columns = "destination, source_level, destination_level, connections, escaped, records, state"
+    assert rows(store, "matrix", columns) == [
+        ("namespace/payments", "namespace", "", "tcp/80", 1, 4, "escaped"),
+        ("public", "namespace", "", "tcp/443\nudp/53", 0, 0, "allowed but never seen"),
+        ("tenant/blue", "namespace", "", "", 1, 4, "escaped"),
+    ]
 
 
 @pytest.fixture
