@@ -21,8 +21,8 @@ REPORTING_HEAD = """\
 
 Generated from `models/reporting.py` by `make dashboards`; do not edit.
 
-The contract for Grafana and for your own SQL: base tables may change, a view's columns only grow. On PostgreSQL they are in
-the schema `reporting`; SQLite has no schemas, so they are called `reporting_<view>`. Times are UTC.
+The contract for Grafana and for your own SQL: base tables may change, a view's columns only grow. On PostgreSQL they
+are in the schema `reporting`; SQLite has no schemas, so they are called `reporting_<view>`. Times are UTC.
 
 ```
 CREATE ROLE grafana LOGIN PASSWORD '…';     -- as an administrator of PostgreSQL
