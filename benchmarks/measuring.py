@@ -74,5 +74,11 @@ def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
     return time.process_time() - begun, found
 
 
+def percentile(values: Sequence[float], percent: int) -> float:
+    """The smallest value that so many in a hundred do not exceed; infinite if there are none."""
+    place = max(0, -(-len(values) * percent // 100) - 1)
+    return sorted(values)[place] if values else float("inf")
+
+
 def peak_mebibytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

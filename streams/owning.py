@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from models.errors import UserError
 from models.facts import Tick, key_of
 from models.topics import Position
+from monitor import clock
 from monitor.broker import epochs
 from monitor.broker.messages import Record, fact_message
 from monitor.broker.reading import PartitionReader, TruncatedLogError
@@ -92,6 +93,7 @@ class PartitionOwner:
                 return
 
     async def _build(self) -> None:
+        started = clock.monotonic()
         async with self._busy, self._reader() as reader:
             await self._begin(reader)
             end = await self._now_and_end(reader)
@@ -103,7 +105,9 @@ class PartitionOwner:
         if self.is_live:
             await self._tell_adopted(self.clusters)
             self._desk.observer.built(self.place)
-            log.info("%s is built up to offset %d: %s", self.place, self.position, ", ".join(self.clusters) or "empty")
+            held = ", ".join(self.clusters) or "empty"
+            seconds = clock.monotonic() - started
+            log.info("%s is built up to offset %d in %.2f s: %s", self.place, self.position, seconds, held)
 
     async def _tell_adopted(self, names: Iterable[str]) -> None:
         """Also of a cluster whose first facts came after the build: its gauges would be shown by nobody."""

@@ -43,7 +43,7 @@ class ApiServer(Part):
         return self.api("admin")
 
     def api(self, user: str) -> KubernetesApi:
-        return KubernetesApi(self.url, token=self._tokens[user], authority=self._authority)
+        return KubernetesApi(self.url, token=self._tokens[user], authority=self.authority)
 
     def token(self, user: str) -> str:
         return self._tokens[user]
@@ -56,7 +56,7 @@ class ApiServer(Part):
             "current-context": "tests",
             "contexts": [{"name": "tests", "context": {"cluster": "tests", "user": user}}],
             "clusters": [
-                {"name": "tests", "cluster": {"server": self.url, "certificate-authority": str(self._authority)}}
+                {"name": "tests", "cluster": {"server": self.url, "certificate-authority": str(self.authority)}}
             ],
             "users": [{"name": user, "user": {"token": self._tokens[user]}}],
         }
@@ -137,7 +137,7 @@ class ApiServer(Part):
         ]
 
     def answers(self) -> bool:
-        if not self._authority.exists():
+        if not self.authority.exists():
             return False
         try:
             return self.admin.request("GET", "/readyz") == {"text": "ok"}
@@ -152,7 +152,8 @@ class ApiServer(Part):
         return self
 
     @property
-    def _authority(self) -> Path:
+    def authority(self) -> Path:
+        """What a client trusts."""
         return self.folder / "certificates" / "apiserver.crt"
 
     def _serves(self, group_version: str) -> bool:

@@ -5,7 +5,9 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from hashlib import sha1
 
+from models.flows import FlowBatch, FlowRecord
 from monitor import clock
+from monitor.broker.messages import batch_message
 from monitor.broker.producing import Producer
 from monitor.collect import collecting, parsing
 from monitor.collect.batching import Batcher, Origin
@@ -61,3 +63,39 @@ async def collecting_from(world, path, *, places=None, cluster="east", node="nod
         finally:
             stop.set()
             await task
+
+
+BACKLOG_NODES = 4
+BACKLOG_PART = 2000  # messages handed over at once
+
+
+async def backlog(producer, topic, messages, *, cluster="east", addresses=("10.0.0.1", "10.0.0.2")):
+    """So many flow messages at once, each of one record, as if collectors were far ahead of match."""
+    at = clock.now()
+    for first in range(0, messages, BACKLOG_PART):
+        part = [_batch(number, cluster, addresses, at) for number in range(first, min(first + BACKLOG_PART, messages))]
+        await producer.send_all([batch_message(topic, each) for each in part])
+
+
+def _batch(number, cluster, addresses, at):
+    node = f"flood-{number % BACKLOG_NODES}"
+    place = number // BACKLOG_NODES
+    record = FlowRecord(
+        at=at,
+        source_address=addresses[0],
+        destination_address=addresses[1],
+        protocol="tcp",
+        source_port=1024 + place % 60000,
+        destination_port=5432,
+        prefix="calico-packet",
+        position=place + 1,
+    )
+    return FlowBatch(
+        cluster=cluster,
+        node=node,
+        source=f"file:/flood@{node}",
+        generation="flood",
+        start=place,
+        end=place + 1,
+        records=(record,),
+    )
