@@ -129,8 +129,9 @@ def html(lines: Sequence[Line], by: str) -> str:
     return (
         "<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport content='width=device-width'>"
         f"<title>Who may reach whom</title><style>{_STYLE}</style></head><body><h1>Who may reach whom, by {by}</h1>"
-        "<table><caption>Rows open connections to columns. Red: everything; green: what is named; yellow: cannot be "
-        f"known; ·: nothing.</caption><thead><tr><th>from \\ to</th>{head}</tr></thead>"
+        "<table><caption>Rows open connections to columns. Red: everything, or everything but; green: "
+        f"what is named; yellow: cannot be known; ·: nothing.</caption>"
+        f"<thead><tr><th>from \\ to</th>{head}</tr></thead>"
         f"<tbody>{body}</tbody></table></body></html>\n"
     )
 
@@ -148,12 +149,14 @@ def _html_row(name: str, columns: Sequence[str], cells: dict[tuple[str, str], li
 def _html_cell(lines: Sequence[Line]) -> str:
     if not lines:
         return "<td class=none>·</td>"
-    if any(line.unknown for line in lines):
-        look = "unknown"
-    else:
-        look = "all" if any(line.connections == ("all",) for line in lines) else "some"
+    look = "unknown" if any(line.unknown for line in lines) else "all" if any(map(_is_wide, lines)) else "some"
     said = "<br>".join(_escaped(_ranged(line)) for line in lines)
     return f"<td class={look}>{said}</td>"
+
+
+def _is_wide(line: Line) -> bool:
+    """Everything, or everything but what is named: nobody said what is needed."""
+    return any(word.startswith("all") for word in line.connections[:1])
 
 
 def _ranged(line: Line) -> str:

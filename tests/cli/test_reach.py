@@ -156,6 +156,16 @@ def test_html_escapes_what_a_cluster_says_and_loads_nothing():
     assert "cannot be known: udp/53" in page
 
 
+@pytest.mark.parametrize(
+    ("connections", "look"),
+    [(("all",), "all"), (("all but tcp/22",), "all"), (("tcp/443", "udp/53"), "some"), (("tcp/1:65535",), "some")],
+)
+def test_a_cell_that_names_only_exceptions_looks_as_wide_as_everything(connections, look):
+    page = reach_forms.html([Line(source="a", destination="b", connections=connections)], "namespace")
+
+    assert f"<td class={look}>" in page
+
+
 def test_html_is_well_formed(run):
     opened: list[str] = []
 
