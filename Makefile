@@ -12,7 +12,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet
 SOURCES := models monitor streams dashboards tests benchmarks tools
 
-.PHONY: help setup demo test test-slow lint bench oracles parts dashboards clean
+.PHONY: help setup demo compose-env test test-slow lint bench oracles parts dashboards clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -38,8 +38,11 @@ setup: $(VENV)/.dev ## .venv with everything, and .venv/bin/segmon
 demo: $(VENV)/.run ## the demo cluster on embedded parts, until Ctrl-C
 	@$(VENV)/bin/segmon up --demo
 
+compose-env: ## .env and passwords for docker-compose.yml, made once
+	@deploy/compose/prepare.sh
+
 parts: ## the real programs that tests run on (Kafka, API server, PostgreSQL, Prometheus, Chromium, ...)
-	@for part in postgres kafka apiserver monitoring network browser; do tools/parts/$$part.sh; done
+	@for part in postgres kafka apiserver monitoring network browser compose; do tools/parts/$$part.sh; done
 
 test: setup parts ## all tests but the slow ones, on the real parts
 	$(PY) -m pytest -n 2 --dist loadfile -m "not slow" $(PYTEST)
@@ -47,11 +50,12 @@ test: setup parts ## all tests but the slow ones, on the real parts
 test-slow: setup parts ## the tests that take longer than a minute
 	$(PY) -m pytest -m slow $(PYTEST)
 
-lint: setup ## formatting, style, types and import contracts
+lint: setup ## formatting, style, types, import contracts and the Dockerfile
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+	$(VENV)/bin/hadolint Dockerfile
 
 bench: setup parts ## figures side by side with their ceilings
 	$(PY) benchmarks/run.py

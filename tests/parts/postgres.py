@@ -29,6 +29,7 @@ class PostgresServer(Part):
     """`create_database()` answers the SQLAlchemy URL of a new, empty database."""
 
     name = "postgres"
+    superuser = "segmon"
     stop_signal = signal.SIGINT  # "fast": sessions are ended, not waited for
     death_signal = "QUIT"  # it takes its own children with it, which SIGKILL would leave running for a moment
 
@@ -46,7 +47,7 @@ class PostgresServer(Part):
         password = self.folder / "password"
         password.write_text(self._password)
         self.own(password)
-        where = ["-D", str(self.folder / "data"), "-U", "segmon", "--pwfile", str(password)]
+        where = ["-D", str(self.folder / "data"), "-U", self.superuser, "--pwfile", str(password)]
         how = ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
         self.run([self._program("initdb"), *where, *how])
 
@@ -79,8 +80,17 @@ class PostgresServer(Part):
     def url(self, database: str) -> str:
         return "postgresql+psycopg" + self._address(database).removeprefix("postgresql")
 
+    def variables(self) -> dict[str, str]:
+        """What PostgreSQL's own programs (psql, pg_dump) need to connect as the superuser."""
+        return {
+            "PGHOST": "127.0.0.1",
+            "PGPORT": str(self._port),
+            "PGUSER": self.superuser,
+            "PGPASSWORD": self._password,
+        }
+
     def _address(self, database: str) -> str:
-        return f"postgresql://segmon:{self._password}@127.0.0.1:{self._port}/{database}"
+        return f"postgresql://{self.superuser}:{self._password}@127.0.0.1:{self._port}/{database}"
 
     def _administer(self, statement: sql.Composed) -> None:
         with psycopg.connect(self._address("postgres"), autocommit=True) as connection:
