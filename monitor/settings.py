@@ -30,81 +30,128 @@ class SettingsError(UserError):
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Kafka(_Section):
     """How every client reaches the broker, Faust's included."""
 
     bootstrap: str = "127.0.0.1:9092"
+    """Addresses of brokers, host:port, separated by commas."""
     security: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = "plaintext"
+    """How the connection is secured."""
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    """How we log in, where `security` is a SASL one."""
     username: str = ""
+    """Who logs in."""
     password: SecretStr = SecretStr("")
+    """Better in `password_file`."""
     password_file: Path | None = None
+    """File that holds the password."""
     ca_file: Path | None = None
+    """Certificates to trust; none = the system's."""
     certificate_file: Path | None = None
+    """Our own certificate, where the broker asks for one."""
     key_file: Path | None = None
+    """Its key."""
     replication_factor: int = Field(default=1, ge=1)
+    """Of the topics that `segmon topics create` makes; 3 in production."""
     min_insync_replicas: int = Field(default=1, ge=1)
+    """Of these topics; 2 in production."""
     session_timeout_seconds: float = Field(default=10.0, gt=0)
+    """A worker that is silent for so long loses its partitions."""
     rebalance_timeout_seconds: float = Field(default=20.0, gt=0)
-    instance_id: str = ""  # static membership; only where it is stable and unique, such as a pod's name
+    """The longest that a rebalance waits for a worker."""
+    instance_id: str = ""
+    """Static membership: only a name that is stable and unique, such as a pod's."""
 
 
 class Database(_Section):
+    """Where the record is kept."""
+
     url: SecretStr = SecretStr("sqlite:///segmon.db")
-    password_file: Path | None = None  # put in place of an empty password in the URL
+    """`postgresql+psycopg://user@host/name`, or SQLite for a trial."""
+    password_file: Path | None = None
+    """File that holds the password; put in place of an empty one in the URL."""
 
 
 class Watch(_Section):
-    kubeconfig: Path | None = None  # None = in-cluster
+    """What `segmon watch` mirrors."""
+
+    kubeconfig: Path | None = None
+    """How to reach the API server; none = as a pod of the cluster."""
     context: str = ""
-    manifests: Path | None = None  # YAML instead of an API server
+    """Context of the kubeconfig; empty = its current one."""
+    manifests: Path | None = None
+    """A folder of YAML instead of an API server."""
     domains: Path | None = None
+    """domains.yaml: what the owners declare."""
     waivers: Path | None = None
+    """waivers.yaml: what is accepted for a time."""
 
 
 class Collect(_Section):
-    node: str = ""  # "" = this host's name
+    """What `segmon collect` reads."""
+
+    node: str = ""
+    """Name of this node; empty = the host's name."""
     files: tuple[Path, ...] = ()
+    """Files with kernel log lines."""
     kmsg: bool = False
+    """Read this node's kernel log itself."""
     log_prefixes: tuple[str, ...] = ("calico-packet",)
+    """How LOG lines begin: `logPrefix` of Felix."""
     checkpoint: Path | None = None
+    """File that remembers how far it was read."""
 
 
 class Web(_Section):
-    """`page_listen` shows tenants' data: loopback unless set."""
+    """Where a process listens."""
 
     metrics_listen: str = "127.0.0.1:9464"
+    """/metrics, /livez and /readyz."""
     page_listen: str = "127.0.0.1:9465"
+    """The status page of `work`: it shows tenants' data and has no login. Empty = no page."""
 
 
 class Timing(_Section):
-    """Seconds."""
+    """Seconds. What decides an outcome is no setting (docs/decisions/0060)."""
 
-    kind_stale_seconds: float = 180
-    heartbeat_seconds: float = 15
-    tick_seconds: float = 15
-    grace_seconds: float = 60
-    settle_seconds: float = 2
-    flow_window_seconds: float = 300
-    progress_seconds: float = 60  # lag without progress for this long is not alive
+    heartbeat_seconds: float = Field(default=15, gt=0)
+    """Between two heartbeats of a watch or a log source."""
+    tick_seconds: float = Field(default=15, gt=0)
+    """Between two marks of time that a worker puts into its partitions."""
+    settle_seconds: float = Field(default=2, gt=0)
+    """A flow batch is judged when it is so old, so that facts of its time have come."""
+    progress_seconds: float = Field(default=60, gt=0)
+    """Records that wait for so long while nothing moves: /livez says no."""
 
 
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="SEGMON_", env_nested_delimiter="__", extra="forbid", frozen=True)
+    """Of every process."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SEGMON_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+    )
 
     cluster: str = Field(default="cluster", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
+    """Name of the cluster that is watched, or that log lines come from."""
     kafka: Kafka = Kafka()
     database: Database = Database()
     watch: Watch = Watch()
     collect: Collect = Collect()
     web: Web = Web()
     timing: Timing = Timing()
-    embedded: bool = False  # the broker is the embedded one: 4 partitions, no admin calls, one worker
+    embedded: bool = False
+    """The broker is the embedded one of `segmon up`: 4 partitions, no admin calls, one worker."""
     log_format: Literal["auto", "json", "text"] = "auto"
+    """auto = words on a terminal, JSON elsewhere."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Of our own messages; libraries speak from warning on."""
 
     @classmethod
     def settings_customise_sources(

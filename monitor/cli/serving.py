@@ -79,6 +79,7 @@ def stream_parts(process: Process, store: Store, group: str) -> Parts:
         group=_group(settings, group),
         topics=Topics(),
         tick_seconds=settings.timing.tick_seconds,
+        settle_seconds=settings.timing.settle_seconds,
     )
 
 

@@ -76,9 +76,7 @@ async def run_watch(
         producer = Producer(broker)
         closing.push_async_exit(producer)  # opened by its first use: Kafka may be away now
         facts = FactLog(broker, producer, topic, cluster=settings.cluster, instance=sources.instance())
-        timing = Timing(
-            heartbeat_seconds=settings.timing.heartbeat_seconds, stale_seconds=settings.timing.kind_stale_seconds
-        )
+        timing = Timing(heartbeat_seconds=settings.timing.heartbeat_seconds)
         await _until(stop, Watch(facts, source, told, timing).run())
 
 
