@@ -12,7 +12,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet
 SOURCES := models monitor streams dashboards tests benchmarks tools
 
-.PHONY: help setup demo compose-env test test-slow lint bench oracles parts dashboards clean
+.PHONY: help setup demo stack compose-env test test-slow lint bench oracles parts dashboards clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -37,6 +37,10 @@ setup: $(VENV)/.dev ## .venv with everything, and .venv/bin/segmon
 
 demo: $(VENV)/.run ## the demo cluster on embedded parts, until Ctrl-C
 	@$(VENV)/bin/segmon up --demo
+
+stack: $(VENV)/.run ## the demo on Kafka, PostgreSQL, Prometheus and Alertmanager of this machine, until Ctrl-C
+	@for part in postgres kafka monitoring; do tools/parts/$$part.sh; done
+	@$(PY) tools/stack.py
 
 compose-env: ## .env and passwords for docker-compose.yml, made once
 	@deploy/compose/prepare.sh
