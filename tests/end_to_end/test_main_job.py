@@ -19,48 +19,15 @@ from parts.kubernetes_api import ref
 from parts.process import CHECKOUT, PartFailed, until
 from parts.prometheus import PrometheusServer
 from parts.segmon import Segmon
+from scenes import two_tenants
 
 from models import tables
 from models.facts import API_KINDS
 from models.topics import TOPICS
-from monitor import clock
-from monitor.flows.ends import interface_of
 from monitor.store import Store, queries
 
 CLUSTER = f"east-{os.getpid()}"  # the topics have the product's names, so the session's broker may hold other clusters
 WAIT = 30.0
-WEB, DB = ("shop", "web", "10.244.91.5"), ("bank", "db", "10.244.91.6")
-PODS = {f"{namespace}/{name}": [address] for namespace, name, address in (WEB, DB)}
-PREFIX = "calico-packet: "
-DECLARED = """
-apiVersion: segmon/v1
-domains:
-  - name: bank
-    level: namespace
-    members: {namespaceSelector: "projectcalico.org/name == 'bank'", selector: all()}
-    owner: team-bank
-    criticality: critical
-    environment: prod
-    allow:
-      - {from: shop, ports: [tcp/5432], reason: orders, approver: j.doe, reviewBy: 2027-03-01}
-"""
-
-
-def default_deny(namespace):
-    """Kubernetes' own kind."""
-    spec = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    return ref("networking.k8s.io/v1", "NetworkPolicy", "default-deny", namespace) | {"spec": spec}
-
-
-def passage(namespace, direction, peer, ports):
-    """Calico's kind: TCP on these ports with every pod of the other namespace."""
-    there = {"namespaceSelector": f"projectcalico.org/name == '{peer}'"}
-    ends = {"egress": {"destination": there | {"ports": ports}}, "ingress": {"source": there}}[direction]
-    rule = {"action": "Allow", "protocol": "TCP"} | ends
-    if direction == "ingress":
-        rule["destination"] = {"ports": ports}
-    spec = {"order": 100, "selector": "all()", "types": [direction.capitalize()], direction: [rule]}
-    return ref("projectcalico.org/v3", "NetworkPolicy", f"default.{direction}-{peer}", namespace) | {"spec": spec}
 
 
 class Installation:
@@ -69,7 +36,7 @@ class Installation:
     def __init__(self, folder: Path, kafka, database, kubeconfig):
         self.log = folder / "kern.log"
         self.carry(["eth0: link becomes ready"])  # a log that holds nothing at all is not heard
-        (folder / "domains.yaml").write_text(DECLARED)
+        (folder / "domains.yaml").write_text(two_tenants.DECLARED)
         self.settings = folder / "segmon.yaml"
         content = {
             "cluster": CLUSTER,
@@ -122,9 +89,8 @@ class Installation:
         return yaml.safe_load(self.settings.read_text())[section][key]
 
     def carry(self, lines):
-        """What a syslog daemon does with what the kernel says."""
         with self.log.open("a") as file:
-            file.writelines(f"{clock.now().isoformat()} node-1 kernel: {line}\n" for line in lines)
+            file.writelines(two_tenants.as_syslog_writes(lines))
 
     # The record
 
@@ -169,14 +135,7 @@ class Installation:
 @pytest.fixture
 def installation(tmp_path, kafka, database, cluster):
     """Topics, tables and the role that we ship; two tenants whose walls are sound."""
-    documents = yaml.safe_load_all((CHECKOUT / "deploy" / "rbac.yaml").read_text())
-    cluster.grant(*next(each["rules"] for each in documents if each["kind"] == "ClusterRole"))
-    api = cluster.admin
-    for namespace, name, address in (WEB, DB):
-        api.namespace(namespace, {"tenant": namespace})
-        api.apply(default_deny(namespace))
-        api.run_pod(namespace, name, {"app": name}, ip=address)
-    api.apply(passage("shop", "egress", "bank", [5432, 8080]), passage("bank", "ingress", "shop", [5432, 8080]))
+    two_tenants.build(cluster)
     made = Installation(tmp_path, kafka, database, cluster.kubeconfig())
     for command in (("db", "upgrade"), ("topics", "create")):
         done = made.segmon(*command)
@@ -187,12 +146,9 @@ def installation(tmp_path, kafka, database, cluster):
 
 @pytest.fixture
 def network(kernel_log):
-    """The two pods with the interface names that Calico gives them."""
-    log = kernel_log(PODS)
-    log.interfaces = {"/".join(each[:2]): interface_of(*each[:2]) for each in (WEB, DB)}
-    with log:
-        log.log(PREFIX, match=["-p", "tcp", "--dport", "9999"], verdict="DROP")
-        log.log(PREFIX)
+    with two_tenants.joined(kernel_log) as log:
+        log.log(two_tenants.PREFIX, match=["-p", "tcp", "--dport", "9999"], verdict="DROP")
+        log.log(two_tenants.PREFIX)
         yield log
 
 
@@ -237,13 +193,13 @@ def the_clusters_walls_are_judged_as_they_stand(installation):
 def a_policy_deleted_is_a_finding_until_it_is_back(installation, api):
     """The passage from shop still isolates ingress (Calico: a policy's end denies): only egress is open."""
     failing = ("default-deny-egress", "bank/Pod/db")
-    api.delete(default_deny("bank"))
+    api.delete(two_tenants.default_deny("bank"))
     found = installation.until(lambda: installation.findings().get(failing), what="bank's egress is a finding")
 
     assert (found.domain, found.owner, found.state) == ("namespace/bank", "team-bank", "open")
     assert installation.outcomes("namespace/bank")["default-deny-ingress"] == "pass"
 
-    api.apply(default_deny("bank"))
+    api.apply(two_tenants.default_deny("bank"))
     installation.until(lambda: not installation.findings(), what="the finding is resolved")
 
     assert installation.moves(*failing) == ["opened", "resolved"]
