@@ -97,7 +97,8 @@ class ControlResult(Struct, frozen=True, kw_only=True):
     """One control for one domain: the roll-up over its subjects, and the subjects whose findings belong here.
 
     `counts` covers every subject of the domain; `subjects` only those for which it is the smallest domain
-    (endpoint-scoped), so that no finding is recorded twice. A domain-scoped control has one subject, the domain's id.
+    (endpoint-scoped), so that no finding is recorded twice; and of them only those that the evaluation's `changed`
+    names. A domain-scoped control has one subject, the domain's id.
     """
 
     control: str
@@ -110,19 +111,26 @@ class ControlResult(Struct, frozen=True, kw_only=True):
 
 
 class DomainPosture(Struct, frozen=True, kw_only=True):
+    """`members`: of those that the evaluation's `changed` names."""
+
     domain: Domain
     members: tuple[Member, ...] = ()
     results: tuple[ControlResult, ...] = ()
 
 
 class Evaluation(Struct, frozen=True, kw_only=True):
-    """What was concluded of one cluster at one position. Domains not in `postures` nor `gone` are unchanged."""
+    """What was concluded of one cluster at one position. Domains not in `postures` nor `gone` are unchanged.
+
+    `changed`: subjects of which anything may be other than at the evaluation before; None = any. What is not listed of
+    them is gone, what is not among them is as it was: whoever records this must stand where that one was recorded.
+    """
 
     cluster: str
     position: Position
     at: datetime  # log time
     postures: tuple[DomainPosture, ...] = ()
     gone: tuple[str, ...] = ()  # ids of domains that no longer exist
+    changed: frozenset[str] | None = None
 
 
 class Vouched(Struct, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from msgspec import Struct
 
@@ -22,17 +22,31 @@ from monitor.compliance.controls import (
 from monitor.compliance.snapshot import Snapshot
 from monitor.state.domains import Definition
 
+Subjects = Callable[[Snapshot, Definition], Iterable[str]]
+
 
 class Entry(Struct, frozen=True):
     """A control, the subjects that a domain holds for it, and its check of one subject."""
 
     control: Control
-    subjects: Callable[[Snapshot, Definition], Iterable[str]]
+    subjects: tuple[Subjects, ...]
     check: Callable[[Snapshot, str], SubjectResult]
+    is_of_itself: bool  # what is said of a policy rests on that policy's own fact alone
+
+    @property
+    def is_of_workloads(self) -> bool:
+        """Whether workloads are among them: what is said of one rests on nothing that does not touch it."""
+        return Snapshot.workloads in self.subjects
+
+    def others(self, snapshot: Snapshot, definition: Definition) -> Iterator[str]:
+        """Subjects that are no workloads."""
+        for each in self.subjects:
+            if each is not Snapshot.workloads:
+                yield from each(snapshot, definition)
 
 
 CATALOGUE: tuple[Entry, ...] = tuple(
-    Entry(module.CONTROL, module.subjects, module.check)
+    Entry(module.CONTROL, module.subjects, module.check, module in {policy_invalid, dns_label_spoof})
     for module in (
         default_deny_ingress,
         default_deny_egress,

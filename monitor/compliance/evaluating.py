@@ -8,7 +8,6 @@ Law 3: a subject's finding belongs to the smallest domain that holds it and is c
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -19,6 +18,7 @@ from models.compliance import (
     ControlResult,
     DomainPosture,
     Evaluation,
+    Member,
     Outcome,
     Severity,
     SubjectResult,
@@ -29,7 +29,8 @@ from monitor.compliance import needs, waiving
 from monitor.compliance.catalogue import CATALOGUE, Entry
 from monitor.compliance.snapshot import Snapshot
 from monitor.state.domains import Definition
-from monitor.state.state import ALL, All, State
+from monitor.state.state import ALL, All, Dirty, State
+from monitor.state.tallies import Tally
 
 SHIFT = {"low": -1, "medium": 0, "high": 0, "critical": 1}
 """A domain's criticality moves the default severity of its findings."""
@@ -38,17 +39,31 @@ NOTHING = "nothing to evaluate"
 _SEVERITIES = tuple(Severity)
 
 
-def evaluate(state: State, domains: frozenset[str] | All, *, at: datetime, position: Position) -> Evaluation:
-    """Judge these domains; those that do not exist are reported as gone."""
-    names = frozenset(state.domains) if domains is ALL else domains
-    judge = _Judge(Snapshot(state, at))
+def evaluate(state: State, dirty: Dirty, *, at: datetime, position: Position) -> Evaluation:
+    """Judge what is dirty; domains that do not exist are reported as gone."""
+    names = frozenset(state.domains) if dirty.domains is ALL else dirty.domains
+    gone = names - state.domains.keys()
+    _forget(state, gone, dirty.workloads)
+    judge = _Judge(Snapshot(state, at), dirty.workloads)
+    definitions = [state.domains[name] for name in sorted(names & state.domains.keys())]
+    for definition in definitions:
+        judge.settle(definition, is_moved=bool(gone))
     return Evaluation(
         cluster=state.cluster,
         position=position,
         at=at,
-        postures=tuple(judge.posture(state.domains[name]) for name in sorted(names & state.domains.keys())),
-        gone=tuple(sorted(names - state.domains.keys())),
+        postures=tuple(judge.posture(definition) for definition in definitions),
+        gone=tuple(sorted(gone)),
+        changed=judge.changed,
     )
+
+
+def _forget(state: State, gone: frozenset[str], workloads: frozenset[str] | All) -> None:
+    """Drop what was said of domains that are gone; of all, if anything may be another."""
+    if workloads is ALL:
+        state.tallies.clear()
+    elif gone:
+        state.tallies = {place: tally for place, tally in state.tallies.items() if place[1] not in gone}
 
 
 def vouching(state: State, *, at: datetime) -> tuple[Vouched, ...]:
@@ -59,32 +74,85 @@ def vouching(state: State, *, at: datetime) -> tuple[Vouched, ...]:
 class _Judge:
     """One evaluation: what several domains ask for is found out once."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, workloads: frozenset[str] | All) -> None:
         self._snapshot = snapshot
+        self._workloads = workloads
+        self._changed: set[str] = set() if workloads is ALL else set(workloads)
         self._unmet = {each.control.id: needs.unmet(each.control.needs, snapshot.inputs) for each in CATALOGUE}
         self._waivers = waiving.active(snapshot.state.waivers.values(), snapshot.at)
         self._passing: dict[str, dict[str, SubjectResult]] = {}
+        self._held: dict[str, frozenset[str]] = {}
+
+    @property
+    def changed(self) -> frozenset[str] | None:
+        """Subjects of which anything may be another; None: any."""
+        return None if self._workloads is ALL else frozenset(self._changed)
+
+    # First: what is said now
+
+    def settle(self, definition: Definition, *, is_moved: bool) -> None:
+        """Bring every control's tally of the domain up to date. `is_moved`: a domain is gone, another holds its own."""
+        for entry in CATALOGUE:
+            if not self._unmet_of(entry, definition):
+                self._settle(entry, definition, is_moved=is_moved)
+
+    def _settle(self, entry: Entry, definition: Definition, *, is_moved: bool) -> None:
+        tallies, place = self._snapshot.state.tallies, (entry.control.id, definition.domain.id)
+        is_new = place not in tallies
+        tally = tallies.setdefault(place, Tally())
+        if entry.is_of_workloads:
+            for subject in self._to_judge(definition, is_new=is_new):
+                tally.put(subject, self._of_subject(entry, subject) if self._holds(definition, subject) else None)
+        others = {subject: self._of_subject(entry, subject) for subject in entry.others(self._snapshot, definition)}
+        self._changed |= tally.replace_others(others)
+        if is_moved or is_new:
+            self._changed |= others.keys()
+
+    def _to_judge(self, definition: Definition, *, is_new: bool) -> Iterable[str]:
+        if self._workloads is not ALL and not is_new:
+            return self._workloads
+        every = self._snapshot.workloads(definition)
+        self._changed.update(every)
+        return every
+
+    def _holds(self, definition: Definition, subject: str) -> bool:
+        if subject not in self._held:
+            self._held[subject] = self._snapshot.state.placement.domains_of(subject)
+        return definition.domain.id in self._held[subject]
+
+    def _unmet_of(self, entry: Entry, definition: Definition) -> str:
+        """Why the control cannot be evaluated there; empty if it can."""
+        return definition.problem or self._unmet[entry.control.id]
+
+    # Then: what is told of it
 
     def posture(self, definition: Definition) -> DomainPosture:
         return DomainPosture(
             domain=definition.domain,
-            members=self._snapshot.state.placement.members(definition.domain.id),
+            members=tuple(self._members(definition)),
             results=tuple(self._result(entry, definition) for entry in CATALOGUE),
         )
 
+    def _members(self, definition: Definition) -> Iterable[Member]:
+        placement, domain = self._snapshot.state.placement, definition.domain.id
+        if self._workloads is ALL:
+            return placement.members(domain)
+        held = (subject for subject in sorted(self._changed) if self._holds(definition, subject))
+        return (Member(subject=subject, pods=placement.pods(subject, domain)) for subject in held)
+
     def _result(self, entry: Entry, definition: Definition) -> ControlResult:
         """One control for one domain."""
-        unmet = definition.problem or self._unmet[entry.control.id]
+        unmet = self._unmet_of(entry, definition)
         if unmet:
             return self._rolled_up(entry, Outcome.ERROR, unmet)
-        results = [self._of_subject(entry, subject) for subject in entry.subjects(self._snapshot, definition)]
-        counts = Counter(each.outcome for each in results)
-        outcome = next((each for each in ROLL_UP if counts[each]), Outcome.SKIP)
+        tally = self._snapshot.state.tallies[entry.control.id, definition.domain.id]
+        outcome = next((each for each in ROLL_UP if tally.counts[each]), Outcome.SKIP)
+        told = tally.all() if self._workloads is ALL else tally.of(sorted(self._changed))
         return structs.replace(
-            self._rolled_up(entry, outcome, _reason(outcome, results)),
-            counts={each.value: counts[each] for each in ROLL_UP if counts[each]},
-            waived=sum(bool(each.waiver) for each in results),
-            subjects=tuple(each for each in results if self._belongs(each.subject, definition)),
+            self._rolled_up(entry, outcome, _reason(outcome, tally)),
+            counts={each.value: tally.counts[each] for each in ROLL_UP if tally.counts[each]},
+            waived=tally.waived,
+            subjects=tuple(each for each in told if self._belongs(each.subject, definition)),
         )
 
     def _rolled_up(self, entry: Entry, outcome: Outcome, reason: str) -> ControlResult:
@@ -117,9 +185,9 @@ class _Judge:
         )
 
     def _checked(self, entry: Entry, subject: str) -> SubjectResult:
-        """A workload's result is remembered until something about it changes, any other's for this evaluation."""
+        """What rests on the subject is remembered until something about it changes, else for this evaluation."""
         state = self._snapshot.state
-        memo = state.memo if state.placement.holds(subject) else self._passing
+        memo = state.memo if entry.is_of_itself or state.placement.holds(subject) else self._passing
         known = memo.setdefault(entry.control.id, {})
         if subject not in known:
             known[subject] = _guarded(entry, self._snapshot, subject)
@@ -134,11 +202,11 @@ def _guarded(entry: Entry, snapshot: Snapshot, subject: str) -> SubjectResult:
         return SubjectResult(subject=subject, outcome=Outcome.ERROR, severity=entry.control.severity, reason=reason)
 
 
-def _reason(outcome: Outcome, results: Iterable[SubjectResult]) -> str:
+def _reason(outcome: Outcome, tally: Tally) -> str:
     """Why there is no number: that of the first subject, which stands for the others."""
     if outcome not in {Outcome.ERROR, Outcome.SKIP}:
         return ""
-    return next((each.reason for each in results if each.outcome is outcome and each.reason), NOTHING)
+    return next((each.reason for each in tally.all() if each.outcome is outcome and each.reason), NOTHING)
 
 
 def _weighed(severity: Severity, criticality: str) -> Severity:

@@ -21,6 +21,7 @@ class Snapshot:
     def __init__(self, state: State, at: datetime) -> None:
         self.state = state
         self.at = at
+        self._policies: dict[str, tuple[str, ...]] = {}
 
     @property
     def engine(self) -> Engine:
@@ -51,22 +52,23 @@ class Snapshot:
 
     def policies(self, definition: Definition) -> tuple[str, ...]:
         """Policies, and whatever else Calico drops: all of the cluster, else those of the domain's namespaces."""
-        is_all = definition.domain.level == "cluster"
-        return tuple(
-            subject
-            for subject, key in self.policy_keys.items()
-            if is_all
-            or key.namespace in definition.namespaces
-            or (key.namespace and definition.domain.id == domains.namespace_id(key.namespace))
-        )
+        domain = definition.domain
+        if domain.id not in self._policies:
+            namespaces = {key.namespace for key in self.policy_keys.values() if key.namespace}
+            holding = {
+                each for each in namespaces if each in definition.namespaces or domain.id == domains.namespace_id(each)
+            }
+            self._policies[domain.id] = tuple(
+                subject
+                for subject, key in self.policy_keys.items()
+                if domain.level == "cluster" or key.namespace in holding
+            )
+        return self._policies[domain.id]
 
-    @cached_property
+    @property
     def policy_keys(self) -> Mapping[str, FactKey]:
-        """By subject: `Kind/namespace/name`, `Kind/name` for what has no namespace."""
-        return {
-            "/".join(part for part in (key.kind.value, key.namespace, key.name) if part): key
-            for key in sorted(self.state.inventory.policies)
-        }
+        """By subject."""
+        return self.state.inventory.policy_keys
 
     def home_of(self, subject: str) -> str:
         """The namespace of a subject that is no workload (`Kind/namespace/name`); empty for what has none."""

@@ -44,6 +44,11 @@ class Selections:
         """The policies that select a class, in no order."""
         return self._selecting[asked.id]
 
+    def selects(self, policy: Hashed) -> bool:
+        """Whether the policy selects any endpoint."""
+        found = self._selected.get(policy, {}).values()
+        return any(not member.startswith("set:") for each in found for member in each.members)
+
     def selected(self, policies: Iterable[Hashed]) -> Iterator[str]:
         """The endpoints that these policies select. Sets have labels too, and are never selected."""
         classes: dict[int, LabelClass] = {}

@@ -15,6 +15,7 @@ from msgspec import field
 from models.facts import API_KINDS, Fact, FactKey, Kind, Rejected
 from models.wire import Unreadable
 from monitor.policy.engine import Engine
+from monitor.state import subjects
 from monitor.state.placement import Placement, Touched
 
 _DECLARED = frozenset({Kind.DECLARATION, Kind.DECLARED_DOMAIN})
@@ -44,6 +45,7 @@ class Inventory:
         self.unread: dict[FactKey, str] = {}  # key -> why its fact cannot be read
         self._few: dict[FactKey, Fact] = {}  # those of kinds with few objects, which are asked for by type
         self.policies: dict[FactKey, Fact] = {}  # of any policy kind, and whatever else Calico drops
+        self._policy_keys: dict[str, FactKey] | None = None  # their subjects, as long as there is no other
         self._before: dict[FactKey, Fact | None] = {}  # changed keys, and what they held when last looked at
         self._engine: Engine | None = None
         self._placement = Placement(cluster)
@@ -63,11 +65,19 @@ class Inventory:
             _keep(self._few, key, new)
         if key.kind in POLICIES or isinstance(old, Rejected) or isinstance(new, Rejected):
             _keep(self.policies, key, new if key.kind in POLICIES or isinstance(new, Rejected) else None)
+            self._policy_keys = None
         return True
 
     def of_type(self, kind: type[F]) -> list[F]:
         """The facts of one of the kinds that have few objects, in the order of their keys."""
         return [fact for _, fact in sorted(self._few.items()) if isinstance(fact, kind)]
+
+    @property
+    def policy_keys(self) -> Mapping[str, FactKey]:
+        """The keys of policies, and of whatever else Calico drops, by subject."""
+        if self._policy_keys is None:
+            self._policy_keys = {subjects.of_object(key): key for key in sorted(self.policies)}
+        return self._policy_keys
 
     @property
     def engine(self) -> Engine:

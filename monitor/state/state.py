@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final
 
+from msgspec import Struct
+
 from models.compliance import SubjectResult, Vouched
 from models.facts import (
     Declaration,
@@ -31,18 +33,20 @@ from models.topics import Position
 from models.wire import Unreadable
 from monitor.policy.engine import Engine
 from monitor.state import domains
+from monitor.state import subjects as names
 from monitor.state.deadlines import Deadlines
 from monitor.state.domains import Definition
 from monitor.state.inventory import HELD, Changes, Inventory
 from monitor.state.marks import Marks
 from monitor.state.placement import Placement
+from monitor.state.tallies import Tally
 
 GRACE = timedelta(seconds=60)
 """What is this new is not yet held to have a policy (architecture.md section 9)."""
 
 
 class All(Enum):
-    """Every domain, and those that only SQL still knows."""
+    """Every one; of domains also those that only SQL still knows."""
 
     ALL = "all"
 
@@ -50,8 +54,22 @@ class All(Enum):
 ALL: Final = All.ALL
 
 
+class Dirty(Struct, frozen=True):
+    """What has to be judged again: these domains, and of the workloads only these. ALL: each, whatever was said."""
+
+    domains: frozenset[str] | All
+    workloads: frozenset[str] | All
+
+
+EVERYTHING: Final = Dirty(ALL, ALL)
+
+
 class State:
-    """One cluster, one owner. `memo`: results by control and subject, as long as nothing they rest on changed."""
+    """One cluster, one owner.
+
+    `memo`: results by control and subject, as long as nothing they rest on changed; `tallies`: what was last said, by
+    control and domain.
+    """
 
     def __init__(self, cluster: str) -> None:
         self.cluster = cluster
@@ -68,6 +86,7 @@ class State:
         self.waivers: dict[FactKey, Waiver] = {}
         self.unread: dict[FactKey, str] = {}  # of observed paths, waivers and marks
         self.memo: dict[str, dict[str, SubjectResult]] = {}
+        self.tallies: dict[tuple[str, str], Tally] = {}
         self._deadlines = Deadlines()
         self._dirty: set[str] = set()
         self._is_all_dirty = False
@@ -114,21 +133,25 @@ class State:
 
     # What has to be judged again
 
-    def take_dirty(self) -> frozenset[str] | All:
-        """Domains to evaluate, those that are gone among them; ALL at the first call. They are clean from now on."""
+    def take_dirty(self) -> Dirty:
+        """What to evaluate, domains that are gone among it; everything at the first call. It is clean from now on."""
         changes = self.inventory.changes()
-        self._spread(changes)
+        workloads = self._spread(changes)
         names = frozenset(self.domains)
         inputs = {name: (each.state, each.reason) for name, each in self.inputs(self.at).items()} if self.at else {}
         is_first = self._judged_by is None
-        if self._is_all_dirty or changes.is_everything or inputs != self._judged_by:
+        is_all = self._is_all_dirty or changes.is_everything or inputs != self._judged_by
+        if is_all:
             self._dirty = self._known | names
         dirty = frozenset(self._dirty & (self._known | names))
         self._judged_by, self._known, self._dirty, self._is_all_dirty = inputs, set(names), set(), False
-        return ALL if is_first else dirty
+        return EVERYTHING if is_first else Dirty(dirty, ALL if is_all else frozenset(workloads))
 
-    def _spread(self, changes: Changes) -> None:
-        """What changed, and what time alone has changed, to the domains and results that rest on it."""
+    def _spread(self, changes: Changes) -> set[str]:
+        """What changed, and what time alone has changed, to the domains and results that rest on it.
+
+        Returns the subjects.
+        """
         if changes.is_everything:
             self.memo.clear()
         subjects = changes.subjects | self._paths_changed
@@ -138,11 +161,13 @@ class State:
             place = self.placement.places.get(key)
             if place is not None:
                 subjects.add(place.subject)
+        touched = subjects | {names.of_object(key) for key in changes.keys}
         for known in self.memo.values():
-            for subject in subjects & known.keys():
+            for subject in touched & known.keys():
                 del known[subject]
         self._dirty |= changes.domains.union(*(self.placement.domains_of(subject) for subject in subjects))
         self._dirty |= self._around({key.namespace for key in changes.keys})
+        return subjects
 
     def _around(self, namespaces: set[str]) -> set[str]:
         """The domains in which objects of these namespaces are counted that are no workloads themselves."""

@@ -36,3 +36,8 @@ def _top(owner: Owner, namespace: str, facts: Mapping[FactKey, Fact], cluster: s
     if isinstance(controller, Controller) and controller.owner:
         return controller.owner
     return owner
+
+
+def of_object(key: FactKey) -> str:
+    """Of what is no workload, such as a policy: `Kind/namespace/name`, `Kind/name` for what has no namespace."""
+    return "/".join(part for part in (key.kind.value, key.namespace, key.name) if part)

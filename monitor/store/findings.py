@@ -7,11 +7,11 @@ Law 3: a waiver never resolves; the finding is `waived`, still failing, and name
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from msgspec import Struct, structs, to_builtins
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, select
 
 from models import tables
 from models.compliance import Domain, Evaluation, Outcome, SubjectResult, finding_id
@@ -70,19 +70,33 @@ def _judged(evaluation: Evaluation) -> dict[str, Judged]:
 
 
 def _stored(connection: Connection, evaluation: Evaluation, judged: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Findings of the domains that were evaluated or are gone, and those of the subjects, wherever they belong."""
-    domains = [posture.domain.id for posture in evaluation.postures] + list(evaluation.gone)
+    """Findings of the domains that were evaluated or are gone, and those of the subjects, wherever they belong.
+
+    Of domains that are there, those of changed subjects: the fence says that the others stand as they were left.
+    """
     found: dict[str, dict[str, Any]] = {}
     of_cluster = _table.c.cluster == evaluation.cluster
-    for part in sql.chunks(domains):
+    for wanted in _wanted(evaluation):
         is_open = _table.c.state != "resolved"
-        rows = connection.execute(select(_table).where(of_cluster, _table.c.domain.in_(part), is_open)).mappings()
+        rows = connection.execute(select(_table).where(of_cluster, is_open, *wanted)).mappings()
         found.update((row["id"], dict(row)) for row in rows)
     failing = [identity for identity in judged if identity not in found]
     for part in sql.chunks(failing):
         rows = connection.execute(select(_table).where(of_cluster, _table.c.id.in_(part))).mappings()
         found.update((row["id"], dict(row)) for row in rows)
     return found
+
+
+def _wanted(evaluation: Evaluation) -> Iterator[tuple[ColumnElement[bool], ...]]:
+    """What open findings have to be looked at, in parts that both databases take."""
+    for part in sql.chunks(evaluation.gone):
+        yield (_table.c.domain.in_(part),)
+    for part in sql.chunks(posture.domain.id for posture in evaluation.postures):
+        in_part = _table.c.domain.in_(part)
+        if evaluation.changed is None:
+            yield (in_part,)
+        else:
+            yield from ((in_part, _table.c.subject.in_(some)) for some in sql.chunks(evaluation.changed))
 
 
 def _moved(

@@ -7,17 +7,24 @@ Triggers in the database refuse an overlap and a change of what is closed, whoev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from msgspec import Struct, structs
-from sqlalchemy import Column, Connection, Table, bindparam, delete, select, update
+from sqlalchemy import Column, Connection, Select, Table, bindparam, delete, select, update
 
 from models import tables
 from models.compliance import DomainPosture, Evaluation
 from models.recording import Reach
 from monitor.store import sql
+
+
+class Scope(Struct, frozen=True):
+    """These domains, and in them only these subjects; None = all."""
+
+    domains: Sequence[str]
+    subjects: frozenset[str] | None = None
 
 
 class Spans(Struct, frozen=True):
@@ -45,15 +52,20 @@ Moves = list[Mapping[str, Any]]
 
 
 def record(connection: Connection, evaluation: Evaluation) -> Moves:
-    """Open and close what the evaluation changed; returns what the chain is to cover of the statuses."""
-    ids = [posture.domain.id for posture in evaluation.postures] + list(evaluation.gone)
+    """Open and close what the evaluation changed; returns what the chain is to cover of the statuses.
+
+    Of members only those that it names are looked at: the fence says that the others stand as it left them.
+    """
+    judged = [posture.domain.id for posture in evaluation.postures]
+    ids = judged + list(evaluation.gone)
     span = {"cluster": evaluation.cluster, "from_at": evaluation.at, "to_at": None}
     found = [structs.asdict(posture.domain) | span for posture in evaluation.postures]
     members = [row | span for posture in evaluation.postures for row in _member_rows(posture)]
     statuses = [row | span for posture in evaluation.postures for row in _status_rows(posture)]
-    _replace(connection, DOMAINS, ids, found, span)
-    _replace(connection, MEMBERS, ids, members, span)
-    return _replace(connection, STATUSES, ids, statuses, span)
+    _replace(connection, DOMAINS, Scope(ids), found, span)
+    _replace(connection, MEMBERS, Scope(judged, evaluation.changed), members, span)
+    _replace(connection, MEMBERS, Scope(evaluation.gone), [], span)
+    return _replace(connection, STATUSES, Scope(ids), statuses, span)
 
 
 def record_reach(connection: Connection, cluster: str, at: datetime, reach: Sequence[Reach]) -> Moves:
@@ -88,7 +100,7 @@ def _status_rows(posture: DomainPosture) -> list[dict[str, Any]]:
 def _replace(
     connection: Connection,
     spans: Spans,
-    scope: Sequence[str] | None,
+    scope: Scope | None,
     wanted: Sequence[dict[str, Any]],
     span: Mapping[str, Any],
 ) -> Moves:
@@ -107,15 +119,22 @@ def _replace(
     return moves + [_opened(spans, row) for row in opened]
 
 
-def _open_rows(connection: Connection, spans: Spans, cluster: str, scope: Sequence[str] | None) -> list[dict[str, Any]]:
+def _open_rows(connection: Connection, spans: Spans, cluster: str, scope: Scope | None) -> list[dict[str, Any]]:
     table = spans.table
     statement = select(table).where(table.c.cluster == cluster, table.c.to_at.is_(None))
-    if scope is None:
-        return [dict(row) for row in connection.execute(statement).mappings()]
-    found = []
-    for part in sql.chunks(scope):
-        found += [dict(row) for row in connection.execute(statement.where(table.c[spans.scope].in_(part))).mappings()]
-    return found
+    narrowed = [statement] if scope is None else _narrowed(statement, spans, scope)
+    return [dict(row) for each in narrowed for row in connection.execute(each).mappings()]
+
+
+def _narrowed(statement: Select[Any], spans: Spans, scope: Scope) -> Iterator[Select[Any]]:
+    """To the scope, in parts that both databases take."""
+    columns = spans.table.c
+    for domains in sql.chunks(scope.domains):
+        of_domains = statement.where(columns[spans.scope].in_(domains))
+        if scope.subjects is None:
+            yield of_domains
+        else:
+            yield from (of_domains.where(columns.subject.in_(some)) for some in sql.chunks(scope.subjects))
 
 
 def _close(connection: Connection, spans: Spans, ends: Sequence[tuple[Mapping[str, Any], datetime]]) -> Moves:

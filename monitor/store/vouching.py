@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 
 from models import tables
 from models.compliance import Vouched
@@ -37,8 +37,21 @@ def record(connection: Connection, recording: Recording) -> tuple[intervals.Move
             connection, recording.cluster, (span.from_at, span.to_at, span.reason), lambda _needs: True
         )
     sql.add(connection, tables.evidence_gap, gaps)
-    sql.put(connection, _table, [_row(recording, each, stored.get(each.input)) for each in recording.vouched])
+    _write(connection, recording, stored)
     return cuts, [dict(gap) for gap in gaps]
+
+
+def _write(connection: Connection, recording: Recording, stored: Mapping[str, Any]) -> None:
+    """Between two heartbeats only the time of the evaluation moves: one statement, not one for each input."""
+    if not recording.vouched:
+        return
+    rows = [_row(recording, each, stored.get(each.input)) for each in recording.vouched]
+    sql.put(connection, _table, [row for row in rows if _differs(row, stored.get(row["input"]))])
+    connection.execute(update(_table).where(_table.c.cluster == recording.cluster).values(at=recording.at))
+
+
+def _differs(row: Mapping[str, Any], stored: Any) -> bool:
+    return stored is None or any(row[name] != getattr(stored, name) for name in ("from_at", "until", "state", "reason"))
 
 
 def _cut(

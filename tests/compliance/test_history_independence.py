@@ -6,6 +6,7 @@ restarts in between), and after every step only what is dirty is judged; the res
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 from scenes.log import CLUSTER, START, Log, deny_all, evaluated, heard, heartbeat, namespace, pod, seconds, take
 
 from models.facts import (
@@ -34,7 +35,7 @@ from models.facts import (
     key_of,
 )
 from models.wire import Unreadable
-from monitor.state.state import ALL, State
+from monitor.state.state import Dirty, State
 
 LABELS = st.fixed_dictionaries({}, optional={"app": st.sampled_from(["web", "db"]), "role": st.just("x")})
 SPACES = st.sampled_from(["a", "b"])
@@ -181,10 +182,28 @@ def test_judging_what_is_dirty_after_every_step_is_judging_everything(changes, s
         evaluation = evaluated(state, state.take_dirty())
         for name in evaluation.gone:
             postures.pop(name, None)
-        postures.update((each.domain.id, each) for each in evaluation.postures)
+        for each in evaluation.postures:
+            postures[each.domain.id] = told(each, evaluation.changed, postures.get(each.domain.id))
         anew = told_anew(log)
 
-        assert postures == {each.domain.id: each for each in anew.postures}
+        assert postures == {each.domain.id: told(each) for each in anew.postures}
+
+
+def told(posture, changed=None, former=None):
+    """A posture as it stands in the record: of subjects that have not changed, what was told before."""
+    members, findings = ({}, {}) if former is None or changed is None else former[2:]
+    members = {name: member for name, member in members.items() if name not in changed}
+    findings = {key: result for key, result in findings.items() if key[1] not in changed}
+    members |= {member.subject: member for member in posture.members}
+    findings |= {(each.control, result.subject): result for each in posture.results for result in each.subjects}
+    rolled = tuple(structs.replace(each, subjects=()) for each in posture.results)
+    findings = {key: found for key, found in findings.items() if key[0] not in errors(rolled)}
+    return posture.domain, rolled, members, findings
+
+
+def errors(rolled):
+    """Controls that could not be evaluated: their findings are as they were last known."""
+    return {each.control for each in rolled if each.outcome == "error"}
 
 
 def final_facts(changes):
@@ -212,7 +231,7 @@ def conclusions(log, *, batches=()):
         taken = max(taken, end)
         if state.at and not state.blocked(state.at):
             evaluated(state, state.take_dirty())
-    evaluation = evaluated(state, ALL)
+    evaluation = evaluated(state)
     return evaluation.at, evaluation.postures
 
 
@@ -249,7 +268,7 @@ def test_the_same_fact_again_makes_nothing_dirty():
     state.take_dirty()
     take(state, log.records)
 
-    assert state.take_dirty() == frozenset()
+    assert state.take_dirty() == Dirty(frozenset(), frozenset())
 
 
 def test_a_pod_makes_only_its_own_domains_dirty():
@@ -257,4 +276,6 @@ def test_a_pod_makes_only_its_own_domains_dirty():
     state.take_dirty()
     take(state, Log().add(pod("web-0", app="web")).records)
 
-    assert state.take_dirty() == {f"cluster/{CLUSTER}", "namespace/shop"}
+    assert state.take_dirty() == Dirty(
+        frozenset({f"cluster/{CLUSTER}", "namespace/shop"}), frozenset({"shop/Pod/web-0"})
+    )

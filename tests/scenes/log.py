@@ -22,7 +22,7 @@ from models.facts import (
 )
 from models.topics import Position
 from monitor import compliance
-from monitor.state.state import ALL, State, fold
+from monitor.state.state import EVERYTHING, State, fold
 
 CLUSTER = "c1"
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -107,8 +107,8 @@ def take(state, records):
         fold(state, record.key, record.value, position=record.position, at=record.at)
 
 
-def evaluated(state, domains=ALL):
-    return compliance.evaluate(state, domains, at=state.at, position=state.position)
+def evaluated(state, dirty=EVERYTHING):
+    return compliance.evaluate(state, dirty, at=state.at, position=state.position)
 
 
 def outcome(evaluation, domain, control):

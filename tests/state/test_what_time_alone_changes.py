@@ -3,7 +3,6 @@
 from scenes.log import CLUSTER, Log, evaluated, namespace, outcome, pod, seconds, take
 
 from models.facts import Waiver
-from monitor.state.state import ALL
 
 
 def test_a_pod_that_outlives_the_grace_period_is_judged_again():
@@ -32,7 +31,7 @@ def test_a_waiver_that_expires_makes_everything_dirty_at_that_moment():
     waived = evaluated(state, state.take_dirty())
     before = take_until(state, log, 29)
     after = take_until(state, log, 30)
-    unwaived = evaluated(state, ALL)
+    unwaived = evaluated(state)
 
     assert (before, after) == (frozenset(), {f"cluster/{CLUSTER}", "namespace/shop"})
     assert outcome(waived, "namespace/shop", "unprotected-endpoint").waived == 1
@@ -41,4 +40,4 @@ def test_a_waiver_that_expires_makes_everything_dirty_at_that_moment():
 
 def take_until(state, log, second):
     take(state, log.later(seconds(second)).records[-3:])
-    return state.take_dirty()
+    return state.take_dirty().domains

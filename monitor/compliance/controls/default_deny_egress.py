@@ -18,7 +18,7 @@ CONTROL = Control(
     requirements=("pci-dss-4.0.1:1.3.2", "nist-800-53-r5:SC-7(5)"),
 )
 
-subjects = Snapshot.workloads
+subjects = (Snapshot.workloads,)
 
 
 def check(snapshot: Snapshot, subject: str) -> SubjectResult:

@@ -28,7 +28,7 @@ DNS_PORTS = frozenset({53, "53"})
 SOME_NAMESPACE = {"projectcalico.org/name": "", "kubernetes.io/metadata.name": ""}
 """A namespace that nobody has named: what selects it selects any."""
 
-subjects = Snapshot.policies
+subjects = (Snapshot.policies,)
 
 
 def check(snapshot: Snapshot, subject: str) -> SubjectResult:

@@ -18,9 +18,12 @@ CONTROL = Control(
 )
 
 
-def subjects(_snapshot: Snapshot, definition: Definition) -> tuple[str, ...]:
-    """The cluster as a whole: its domains share the watch and the sources."""
+def _cluster(_snapshot: Snapshot, definition: Definition) -> tuple[str, ...]:
+    """As a whole: its domains share the watch and the sources."""
     return (definition.domain.id,) if definition.domain.level == "cluster" else ()
+
+
+subjects = (_cluster,)
 
 
 def check(snapshot: Snapshot, subject: str) -> SubjectResult:

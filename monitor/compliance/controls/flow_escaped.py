@@ -21,7 +21,7 @@ CONTROL = Control(
     requirements=("pci-dss-4.0.1:1.4.2", "nist-800-53-r5:AC-4"),
 )
 
-subjects = Snapshot.workloads
+subjects = (Snapshot.workloads,)
 
 
 def check(snapshot: Snapshot, subject: str) -> SubjectResult:

@@ -25,11 +25,13 @@ CONTROL = Control(
 NODE = "node/"
 
 
-def subjects(snapshot: Snapshot, definition: Definition) -> tuple[str, ...]:
-    """Workloads, and the nodes of the cluster."""
+def _nodes(snapshot: Snapshot, definition: Definition) -> tuple[str, ...]:
+    """Those of the cluster."""
     is_cluster = definition.domain.level == "cluster"
-    nodes = tuple(NODE + each for each in sorted(snapshot.state.nodes)) if is_cluster else ()
-    return (*snapshot.workloads(definition), *nodes)
+    return tuple(NODE + each for each in sorted(snapshot.state.nodes)) if is_cluster else ()
+
+
+subjects = (Snapshot.workloads, _nodes)
 
 
 def check(snapshot: Snapshot, subject: str) -> SubjectResult:

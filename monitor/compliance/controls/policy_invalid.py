@@ -18,7 +18,7 @@ CONTROL = Control(
     requirements=("pci-dss-4.0.1:1.2.1", "nist-800-53-r5:CM-6"),
 )
 
-subjects = Snapshot.policies
+subjects = (Snapshot.policies,)
 
 
 def check(snapshot: Snapshot, subject: str) -> SubjectResult:

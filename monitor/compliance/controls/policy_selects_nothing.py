@@ -21,15 +21,14 @@ CONTROL = Control(
     requirements=("pci-dss-4.0.1:1.2.7",),
 )
 
-subjects = Snapshot.policies
+subjects = (Snapshot.policies,)
 
 
 def check(snapshot: Snapshot, subject: str) -> SubjectResult:
     key = snapshot.policy_keys[subject]
     if isinstance(snapshot.state.facts[key], Rejected):
         return SubjectResult(subject=subject, outcome=Outcome.SKIP, reason="Calico drops it: see policy-invalid")
-    selections = snapshot.engine.world.subjects.selections
-    if any(True for _ in selections.selected([(key.kind.value, key.namespace, key.name)])):
+    if snapshot.engine.world.subjects.selections.selects((key.kind.value, key.namespace, key.name)):
         return SubjectResult(subject=subject, outcome=Outcome.PASS, severity=CONTROL.severity)
     return SubjectResult(
         subject=subject,

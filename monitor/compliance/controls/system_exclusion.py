@@ -24,9 +24,12 @@ CONTROL = Control(
 )
 
 
-def subjects(snapshot: Snapshot, definition: Definition) -> tuple[str, ...]:
-    """Global policies that select by namespace."""
+def _policies(snapshot: Snapshot, definition: Definition) -> tuple[str, ...]:
+    """Global ones that select by namespace."""
     return tuple(each for each in snapshot.policies(definition) if _by_namespace(snapshot, each) is not None)
+
+
+subjects = (_policies,)
 
 
 def check(snapshot: Snapshot, subject: str) -> SubjectResult:

@@ -20,7 +20,7 @@ CONTROL = Control(
     requirements=("pci-dss-4.0.1:1.2.1", "nist-800-53-r5:AC-4"),
 )
 
-subjects = Snapshot.workloads
+subjects = (Snapshot.workloads,)
 
 
 def check(snapshot: Snapshot, subject: str) -> SubjectResult:
