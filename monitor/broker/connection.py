@@ -41,7 +41,7 @@ class Connection(Struct, frozen=True, kw_only=True):
     @property
     def fetch_wait_ms(self) -> int:
         """How long a fetch may wait for data. The mock cluster always waits that long, so this is its latency."""
-        return 100 if self.is_embedded else 500
+        return 250 if self.is_embedded else 500
 
     @property
     def uses_tls(self) -> bool:

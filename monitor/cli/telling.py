@@ -19,7 +19,7 @@ from monitor.store import Store, queries
 if TYPE_CHECKING:
     from monitor.cli.embedded import Tree
 
-POLL_SECONDS = 0.2
+POLL_SECONDS = 0.5
 MOST_AT_ONCE = 12  # lines of one look; more are counted
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from msgspec import Struct
 
 IN_PLACE_SECONDS = 1.0
-POLL_SECONDS = 0.2
+POLL_SECONDS = 0.4
 
 
 class Signature(Struct, frozen=True):

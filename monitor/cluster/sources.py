@@ -5,17 +5,13 @@ from __future__ import annotations
 import asyncio
 import platform
 from collections.abc import Callable
-from random import Random
 from typing import Protocol
 from uuid import uuid4
 
-from models.facts import API_KINDS, Kind
+from models.facts import Kind
 from monitor.cluster import filesource
-from monitor.cluster.api_source import ApiSource, Watching
 from monitor.cluster.filesource import Telling
 from monitor.cluster.identity import Identity
-from monitor.cluster.pacing import Pace
-from monitor.cluster.transport import Access
 from monitor.cluster.view import View
 from monitor.settings import Settings
 
@@ -43,7 +39,10 @@ async def of(settings: Settings, restarted: Restarted) -> Source:
         return _Files(
             await asyncio.to_thread(filesource.telling_manifests, watch.manifests, cluster), declared, cluster
         )
-    return _Server(cluster, Access(watch.kubeconfig, watch.context), declared, restarted)
+    from monitor.cluster.server import Server  # noqa: PLC0415 - its client takes 35 MiB, which files do not need
+    from monitor.cluster.transport import Access  # noqa: PLC0415
+
+    return Server(cluster, Access(watch.kubeconfig, watch.context), declared, restarted)
 
 
 def instance() -> str:
@@ -69,39 +68,3 @@ class _Files:
     async def relist(self, view: View) -> None:
         self._manifests.tell_all(view)
         self._declared.tell_all(view)
-
-
-class _Server:
-    def __init__(self, cluster: str, access: Access, declared: Telling, restarted: Restarted) -> None:
-        self.identity = Identity()
-        self._cluster = cluster
-        self._access = access
-        self._declared = declared
-        self._restarted = restarted
-        self._api: ApiSource | None = None
-
-    async def run(self, view: View) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._declared.run(view))
-            tasks.create_task(self._read(view))
-
-    async def _read(self, view: View) -> None:
-        pace = Pace(chance=Random())  # noqa: S311 - spreads requests, guards nothing
-        async with ApiSource(self._cluster, self._access, pace) as api:
-            found = await api.identity()
-            self.identity = Identity(uid=found.uid, version=found.kubernetes_version)
-            self._api = api
-            await api.run(
-                Watching(
-                    kinds={kind: view.kinds[kind] for kind in API_KINDS},
-                    has_facts=view.has_facts,
-                    on_restart=self._restarted,
-                )
-            )
-
-    async def relist(self, view: View) -> None:
-        self._declared.tell_all(view)
-        if self._api is not None:
-            view.reopen(API_KINDS)
-            self._api.relist()
-            await view.settled()

@@ -24,7 +24,7 @@ from monitor.collect.sources import Place, Source
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.2
+POLL_SECONDS = 0.5
 RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0)  # the last one repeats
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-import psycopg
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from models.errors import CannotEvaluateError, UserError
 
@@ -36,11 +35,12 @@ def is_transient(error: BaseException) -> bool:
     if error.connection_invalidated:
         return True
     cause = error.orig
-    if isinstance(cause, sqlite3.OperationalError):
-        return any(word in str(cause).lower() for word in _SQLITE_PASSING)
-    if isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError) and not cause.sqlstate:
-        return True  # never reached the server, or lost it
+    if isinstance(cause, sqlite3.Error):
+        is_of_operation = isinstance(cause, sqlite3.OperationalError)
+        return is_of_operation and any(word in str(cause).lower() for word in _SQLITE_PASSING)
     state = getattr(cause, "sqlstate", None) or ""
+    if isinstance(error, OperationalError | InterfaceError) and not state:
+        return True  # never reached the server, or lost it
     return state.startswith(_PASSING_CLASSES) or state in _PASSING_STATES
 
 

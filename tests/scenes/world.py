@@ -13,10 +13,9 @@ from models import tables
 from models.facts import Kind
 from models.topics import Position, partition_of
 from monitor import compliance
-from monitor import state as states
 from monitor.broker.connection import Connection
 from monitor.broker.reading import PartitionReader
-from monitor.state.state import State
+from monitor.state.state import State, fold
 from monitor.store import Store, queries
 from streams import wiring
 from streams.decoding import incoming
@@ -139,7 +138,7 @@ class World:
         for record in records:
             fact = incoming(record, epoch=1)
             if fact.cluster in {"", cluster}:
-                states.fold(state, fact.key, fact.value, position=fact.position, at=fact.at)
+                fold(state, fact.key, fact.value, position=fact.position, at=fact.at)
         evaluation = compliance.evaluate(state, state.take_dirty(), at=at, position=Position(1, records[-1].offset))
         statuses, failing = {}, set()
         for posture in evaluation.postures:

@@ -17,6 +17,7 @@ from monitor.broker.epochs import EpochError
 from monitor.broker.messages import fact_message
 from monitor.broker.producing import Producer
 from monitor.broker.reading import TruncatedLogError
+from streams.observing import Silent
 
 MINUTE = 60.0
 CONTROL = "default-deny-ingress"
@@ -66,6 +67,40 @@ async def test_a_hole_that_opened_and_closed_while_all_workers_were_down_is_not_
 
     assert between == {"error"}
     assert world.statuses()["namespace/shop", CONTROL] == "pass"
+
+
+class Counting(Silent):
+    """How often the database could not be used."""
+
+    errors = 0
+
+    def database_error(self, kind):
+        self.errors += kind == "transient"
+
+
+async def test_a_hole_that_opened_and_closed_while_the_database_was_away_is_not_evaluated(world, postgres):
+    counting = Counting()
+    async with world.scene() as scene, world.running(observer=counting, tick_seconds=600):
+        await scene.list_all(*SHOP, default_deny("shop"))
+        await world.until(lambda: ("namespace/shop", CONTROL) in world.statuses(), "the namespace is judged")
+        now = clock.now()
+        await asyncio.to_thread(postgres.stop)
+        # A minute and a half of log pass while the worker tries to record the first change.
+        await scene.publish(pod("shop", "held", "10.0.0.7"), ago=-1)
+        await world.until(lambda: counting.errors > 2, "the worker tries again and again")
+        await scene.remove(default_deny("shop"), ago=-10)
+        await scene.publish(default_deny("shop"), ago=-20)
+        await scene.beat(ago=-90)
+        await asyncio.to_thread(postgres.start)
+
+        await world.check()
+        between = outcomes_between(world, now + timedelta(seconds=10), now + timedelta(seconds=85))
+        revised = [row["raw"] is None for row in world.revisions(Kind.KUBERNETES_NETWORK_POLICY)]
+
+    assert between == {"error"}
+    assert revised == [False, True, False]
+    assert world.statuses()["namespace/shop", CONTROL] == "pass"
+    assert OPEN not in {(row["control"], row["subject"]) for row in world.rows(tables.finding)}
 
 
 async def test_a_fact_that_waited_long_is_recorded_but_its_moment_is_not_judged(light_world):

@@ -6,12 +6,15 @@ After each: no transition is doubled and the chain verifies (`World.check`).
 import asyncio
 import itertools
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
+import pytest
 import sqlalchemy as sa
 from scenes.cluster import allow_all, default_deny, namespace, pod
 
 from models import tables
 from models.facts import Kind
+from monitor import clock
 
 NAMESPACES = [f"n{number}" for number in range(6)]
 
@@ -111,6 +114,29 @@ async def test_a_frozen_database_holds_facts_back_and_nothing_is_lost(world, pos
             await moved(world, 20)
 
         await world.check()
+
+
+@pytest.mark.slow
+async def test_a_database_that_is_away_for_a_minute_under_load_is_caught_up_and_the_minute_not_evaluated(
+    world, postgres
+):
+    async with world.scene() as scene, world.running():
+        await scene.list_all(*everything())
+        await moved(world, 20)
+        await asyncio.to_thread(postgres.stop)
+        gone_at = clock.now()
+        async with load(scene, every=0.2):
+            await asyncio.sleep(75)  # what is away for less than a minute is judged late, not left out
+            back_at = clock.now()
+            await asyncio.to_thread(postgres.start)
+            await moved(world, 20)
+
+        await world.check()
+
+    away = [row for row in world.rows(tables.evidence_gap) if row["input"] == "evaluation"]
+    assert len(away) == 1
+    assert away[0]["from_at"] <= gone_at + timedelta(seconds=10)
+    assert away[0]["to_at"] >= back_at - timedelta(seconds=60)
 
 
 @asynccontextmanager
