@@ -12,7 +12,23 @@ from typing import Any, Literal
 from msgspec import Struct
 
 RUNBOOKS = "https://github.com/segmon/segmon/blob/main/docs/runbooks"
-OWNER_JOIN = " * on (cluster, domain) group_left (owner) max by (cluster, domain, owner) (segmon_domain_info)"
+OWNER = "max by (cluster, domain, owner) (segmon_domain_info)"
+DEFAULT_DENY = "control=~'default-deny-.+', domain!='_other'"
+"""In `_other` some domain passes and another fails at any time."""
+
+HOURS_OF_GRACE = 6
+"""After the end of a period: so long may its scheduled report take."""
+
+
+def owned(expr: str) -> str:
+    """With the label `owner` where the domain is known by name; folded domains (`_other`) alert without one."""
+    return f"({expr}) * on (cluster, domain) group_left (owner) {OWNER} or on (cluster, domain) ({expr})"
+
+
+def overdue(schedule: str, seconds: str) -> str:
+    """`seconds`: how long the period lasts that follows the last one reported, by PromQL over its end."""
+    last = f'max by (cluster, schedule) (segmon_report_period_end_timestamp_seconds{{schedule="{schedule}"}})'
+    return f"time() - {last} > {seconds.format(last)} + {HOURS_OF_GRACE} * 3600"
 
 
 class Recording(Struct, frozen=True, kw_only=True):
@@ -61,7 +77,7 @@ RECORDINGS: tuple[Recording, ...] = (
 ALERTS: tuple[Alert, ...] = (
     Alert(
         name="SegmonCriticalFindingOpen",
-        expr='(cluster_domain:segmon_findings_open:sum{severity="critical"} > 0)' + OWNER_JOIN,
+        expr=owned('cluster_domain:segmon_findings_open:sum{severity="critical"} > 0'),
         wait="5m",
         severity="critical",
         summary="A security domain has a critical segmentation finding.",
@@ -69,9 +85,44 @@ ALERTS: tuple[Alert, ...] = (
         is_compliance=True,
     ),
     Alert(
+        name="SegmonHighFindingOpen",
+        expr=owned('cluster_domain:segmon_findings_open:sum{severity="high"} > 0'),
+        wait="15m",
+        severity="warning",
+        summary="A security domain has a segmentation finding of high severity.",
+        description="{{ $labels.domain }} in {{ $labels.cluster }} has {{ $value }} finding(s) of high severity open.",
+        is_compliance=True,
+    ),
+    Alert(
+        name="SegmonDefaultDenyLost",
+        expr=owned(
+            f"max by (cluster, domain, control) (segmon_control_outcome{{{DEFAULT_DENY}, outcome='fail'}}) > 0"
+            " and max by (cluster, domain, control)"
+            f" (max_over_time(segmon_control_outcome{{{DEFAULT_DENY}, outcome='pass'}}[1h])) > 0"
+        ),
+        wait="1m",
+        severity="critical",
+        summary="A security domain that denied by default does not any more.",
+        description="{{ $labels.domain }} in {{ $labels.cluster }} met {{ $labels.control }} within the last hour"
+        " and fails it now.",
+        is_compliance=True,
+    ),
+    Alert(
+        name="SegmonNotEvaluated",
+        expr=owned("max by (cluster, domain) (segmon_domain_not_evaluated_ratio) > 0"),
+        wait="30m",
+        severity="warning",
+        summary="Controls of a security domain could not be evaluated.",
+        description="{{ $value | humanizePercentage }} of the controls of {{ $labels.domain }} in"
+        " {{ $labels.cluster }} have had no result for 30 minutes.",
+        is_compliance=True,
+    ),
+    Alert(
         name="SegmonComplianceRatioDropped",
-        expr="(cluster_domain:segmon_domain_compliance_ratio:max"
-        " < cluster_domain:segmon_domain_compliance_ratio:max offset 1h)" + OWNER_JOIN,
+        expr=owned(
+            "cluster_domain:segmon_domain_compliance_ratio:max"
+            " < cluster_domain:segmon_domain_compliance_ratio:max offset 1h"
+        ),
         wait="15m",
         severity="warning",
         summary="A security domain meets fewer controls than an hour ago.",
@@ -87,6 +138,25 @@ ALERTS: tuple[Alert, ...] = (
         summary="Traffic crossed a boundary that neither policy nor declaration permits.",
         description="{{ $value | humanize }} escaped flow record(s) in {{ $labels.cluster }} within 10 minutes.",
         is_compliance=True,
+    ),
+    Alert(
+        name="SegmonDeclaredTrafficDropped",
+        expr='sum by (cluster) (increase(segmon_flows_total{class="misdropped"}[10m])) > 0',
+        wait="0m",
+        keep_firing="30m",
+        severity="warning",
+        summary="Traffic that its owner declared is denied.",
+        description="{{ $value | humanize }} misdropped flow record(s) in {{ $labels.cluster }} within 10 minutes.",
+        is_compliance=True,
+    ),
+    Alert(
+        name="SegmonWaiverExpiring",
+        expr="(min by (cluster) (segmon_waiver_expiry_timestamp_seconds) - time()) < 14 * 86400",
+        wait="1h",
+        severity="info",
+        summary="A waiver ends within two weeks.",
+        description="A waiver in {{ $labels.cluster }} ends in {{ $value | humanizeDuration }}: what it accepts will"
+        " be an open finding.",
     ),
     Alert(
         name="SegmonEvidenceStale",
@@ -137,6 +207,46 @@ ALERTS: tuple[Alert, ...] = (
         severity="critical",
         summary="Findings cannot be recorded in the database.",
         description="{{ $labels.component }} had {{ $value | humanize }} failed transaction(s) within 5 minutes.",
+    ),
+    Alert(
+        name="SegmonLogLinesUnreadable",
+        expr="sum by (reason) (increase(segmon_parse_errors_total[15m])) > 0",
+        wait="0m",
+        keep_firing="15m",
+        severity="warning",
+        summary="Log lines of the kernel could not be read.",
+        description="{{ $value | humanize }} line(s) within 15 minutes: {{ $labels.reason }}.",
+    ),
+    Alert(
+        name="SegmonDomainsFolded",
+        expr='max by (cluster) (segmon_workloads{domain="_other"}) >= 0',
+        wait="15m",
+        severity="info",
+        summary="A cluster has more security domains than metrics are kept for.",
+        description="Domains of {{ $labels.cluster }} are summed up as _other: their alerts name none of them.",
+    ),
+    Alert(
+        name="SegmonReportOverdue",
+        expr=" or ".join(
+            (
+                overdue("daily", "86400"),
+                overdue("weekly", "7 * 86400"),
+                overdue("monthly", "days_in_month({}) * 86400"),
+            )
+        ),
+        wait="15m",
+        severity="warning",
+        summary="A scheduled audit report was not made.",
+        description="The last {{ $labels.schedule }} report of {{ $labels.cluster }} ends"
+        " {{ $value | humanizeDuration }} ago.",
+    ),
+    Alert(
+        name="SegmonProcessDown",
+        expr='up{job="segmon"} == 0',
+        wait="5m",
+        severity="warning",
+        summary="A process of segmon does not answer.",
+        description="{{ $labels.instance }} has not answered Prometheus for 5 minutes.",
     ),
     Alert(
         name="SegmonAbsent",

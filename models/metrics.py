@@ -89,6 +89,18 @@ METRICS: tuple[MetricSpec, ...] = (
         labels=("cluster", "domain"),
     ),
     MetricSpec(
+        name="segmon_waiver_expiry_timestamp_seconds",
+        type="gauge",
+        help="When the first of the waivers that hold expires. Absent where none holds.",
+        labels=("cluster",),
+    ),
+    MetricSpec(
+        name="segmon_report_period_end_timestamp_seconds",
+        type="gauge",
+        help="End of the last period for which a scheduled report was made. Absent until the first.",
+        labels=("cluster", "schedule"),
+    ),
+    MetricSpec(
         name="segmon_evidence_age_seconds",
         type="gauge",
         help="Age of what was last seen of an input (a kind or the flow sources). Stale above its limit.",
@@ -103,7 +115,7 @@ METRICS: tuple[MetricSpec, ...] = (
     MetricSpec(
         name="segmon_series_dropped_total",
         type="counter",
-        help="Label sets folded into domain `_other` because the limit of domains was reached.",
+        help="Domains whose series were dropped, summed up as domain `_other`, because they are beyond the limit.",
         labels=("cluster",),
     ),
     MetricSpec(

@@ -67,6 +67,9 @@ class Recording(Struct, frozen=True, kw_only=True):
     reach: tuple[Reach, ...] | None = None  # None = unchanged
 
 
+TRANSITIONS = ("opened", "changed", "resolved", "reopened", "waived", "unwaived")
+
+
 class Transition(Struct, frozen=True, kw_only=True):
     """A finding's move. `transition`: opened, changed, resolved, reopened, waived, unwaived."""
 

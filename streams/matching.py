@@ -233,6 +233,7 @@ class Matcher:
     async def _tend_once(self) -> None:
         now = self._desk.clock.now()
         for cluster in await asyncio.to_thread(self._clusters):
+            self._desk.observer.follows(cluster)
             await self.drain(cluster)
             if now is not None:
                 await asyncio.to_thread(self._desk.store.forget_paths, cluster, now - UNSEEN)
@@ -257,6 +258,7 @@ class Matcher:
 
     def _hear(self, each: Batch) -> None:
         batch, partition = each.batch, each.record.partition
+        self._desk.observer.follows(batch.cluster)
         hearing = self._hearings.setdefault((batch.cluster, partition), Hearing(partition))
         hearing.heard(batch.source, at=each.record.at, ends=batch.is_end)
 

@@ -32,6 +32,9 @@ class Observer(Protocol):
     def database_error(self, kind: str) -> None:
         """`kind` is transient or permanent."""
 
+    def follows(self, cluster: str) -> None:
+        """Flow records of the cluster may come to us: what will be counted of them is known."""
+
     def flows(self, cluster: str, flow_class: str, records: int) -> None:
         """Records judged and counted."""
 
@@ -57,6 +60,8 @@ class Silent:
     def dead_letter(self, topic: str, reason: str) -> None: ...
 
     def database_error(self, kind: str) -> None: ...
+
+    def follows(self, cluster: str) -> None: ...
 
     def flows(self, cluster: str, flow_class: str, records: int) -> None: ...
 

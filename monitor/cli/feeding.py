@@ -29,6 +29,7 @@ class WatchMetrics:
     def __init__(self, exposition: Exposition, cluster: str) -> None:
         self._exposition = exposition
         self._cluster = cluster
+        exposition.initialise("segmon_published_facts_total", ({"cluster": cluster},))
 
     def synced(self, offset: int) -> None:
         """Nothing to count: the record says it."""
@@ -102,6 +103,7 @@ def _sources(settings: Settings, node: str, places: Places) -> list[Source]:
 
 def collect_metrics(exposition: Exposition) -> Callable[[FlowBatch], None]:
     """Counts what could not be read."""
+    exposition.initialise("segmon_parse_errors_total", ({"reason": "malformed"},))
 
     def sent(batch: FlowBatch) -> None:
         if batch.unparsed:

@@ -178,7 +178,7 @@ class _Judge:
         holding = {*self._snapshot.state.placement.domains_of(subject), owner}
         return structs.replace(
             found,
-            severity=_weighed(found.severity, self._snapshot.state.domains[owner].domain.criticality),
+            severity=weighed(found.severity, self._snapshot.state.domains[owner].domain.criticality),
             waiver=waiving.waiver_of(entry.control.id, subject, holding, self._waivers)
             if found.outcome is Outcome.FAIL
             else "",
@@ -209,6 +209,7 @@ def _reason(outcome: Outcome, tally: Tally) -> str:
     return next((each.reason for each in tally.all() if each.outcome is outcome and each.reason), NOTHING)
 
 
-def _weighed(severity: Severity, criticality: str) -> Severity:
+def weighed(severity: Severity, criticality: str) -> Severity:
+    """The severity that a finding has in a domain of this criticality."""
     place = _SEVERITIES.index(severity) + SHIFT.get(criticality, 0)
     return _SEVERITIES[min(max(place, 0), len(_SEVERITIES) - 1)]

@@ -315,6 +315,27 @@ def members(connection: Connection, cluster: str, domain: str) -> list[MemberRow
     return [MemberRow(**{name: row[name] for name in MemberRow.__struct_fields__}) for row in rows]
 
 
+def first_waiver_expiry(connection: Connection, cluster: str, at: datetime) -> datetime | None:
+    """When the first of the waivers that hold at a time expires."""
+    table = tables.waiver
+    statement = select(func.min(table.c.expires_at)).where(
+        table.c.cluster == cluster, table.c.is_declared, table.c.granted_at <= at, table.c.expires_at > at
+    )
+    found: datetime | None = connection.execute(statement).scalar_one()
+    return found
+
+
+def reported_until(connection: Connection, cluster: str) -> dict[str, datetime]:
+    """By schedule: the end of the last period for which a report was made."""
+    table = tables.report
+    statement = (
+        select(table.c.schedule, func.max(table.c.to_at).label("until"))
+        .where(table.c.cluster == cluster, table.c.schedule != "", table.c.manifest.is_not(None))
+        .group_by(table.c.schedule)
+    )
+    return {row.schedule: row.until for row in connection.execute(statement)}
+
+
 class Shares(Struct, frozen=True, kw_only=True):
     """Seconds of a period by what they count as. Waived seconds are among `not_compliant` too."""
 

@@ -8,11 +8,17 @@ is counted.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import ClassVar
 
+from models.compliance import Severity
+from models.facts import FlowClass
 from models.metrics import DOMAIN_LIMIT, OTHER_DOMAIN
-from models.recording import Recorded, Recording
+from models.recording import TRANSITIONS, Recorded, Recording
+from models.topics import FACTS, FLOWS
+from monitor.compliance.catalogue import CONTROLS
+from monitor.compliance.evaluating import weighed
 from monitor.store import Store, queries
 from monitor.web.exposition import Exposition
 from monitor.web.health import Health
@@ -29,12 +35,22 @@ _PER_CLUSTER = (
     "segmon_workloads",
     "segmon_evidence_age_seconds",
     "segmon_evidence_fresh",
+    "segmon_waiver_expiry_timestamp_seconds",
+    "segmon_report_period_end_timestamp_seconds",
 )
 COMPLIANT = ("pass", "warn")
+DATABASE_ERRORS = ("transient", "permanent")
+DEAD_LETTERS = {
+    "work": ((FACTS.name, "unreadable"),),
+    "match": ((FLOWS.name, "unreadable"), (FLOWS.name, "uncountable")),
+}
 
 
 class Gauges:
     """Filled by the agents, from their threads and the event loop alike."""
+
+    severities: ClassVar[Mapping[str, Severity]] = {control.id: control.severity for control in CONTROLS}
+    """Of the controls whose label sets are known beforehand."""
 
     def __init__(
         self,
@@ -55,6 +71,7 @@ class Gauges:
         self._folded: dict[str, int] = {}  # domains beyond the limit, by cluster, as counted
         exposition.refreshers.append(self.refresh)
         self._component = "work" if exposition.has("segmon_domain_info") else "match"
+        self._begin_at_zero()
 
     # The port
 
@@ -72,6 +89,14 @@ class Gauges:
             ).inc()
 
     def adopted(self, cluster: str) -> None:
+        known = [(control, severity, move) for control, severity in self.severities.items() for move in TRANSITIONS]
+        self._exposition.initialise(
+            "segmon_findings_total",
+            (
+                {"cluster": cluster, "control": control, "severity": severity, "transition": move}
+                for control, severity, move in known
+            ),
+        )
         self._owned.add(cluster)
 
     def released(self, cluster: str) -> None:
@@ -112,8 +137,21 @@ class Gauges:
         self._health.arrived(what)
         self._moved()
 
+    def follows(self, cluster: str) -> None:
+        self._exposition.initialise("segmon_flows_total", ({"cluster": cluster, "class": each} for each in FlowClass))
+
     def flows(self, cluster: str, flow_class: str, records: int) -> None:
         self._exposition.counter("segmon_flows_total", **{"cluster": cluster, "class": flow_class}).inc(records)
+
+    def _begin_at_zero(self) -> None:
+        """So that the first of each is an increase."""
+        component, letters = self._component, DEAD_LETTERS[self._component]
+        self._exposition.initialise(
+            "segmon_database_errors_total", ({"component": component, "kind": kind} for kind in DATABASE_ERRORS)
+        )
+        self._exposition.initialise(
+            "segmon_dead_letters_total", ({"topic": topic, "reason": reason} for topic, reason in letters)
+        )
 
     def _moved(self) -> None:
         self._health.is_database_reachable = True
@@ -131,6 +169,8 @@ class Gauges:
             statuses = queries.open_statuses(connection, cluster)
             findings = queries.open_findings(connection, cluster)
             inputs = queries.inputs(connection, cluster)
+            expiry = queries.first_waiver_expiry(connection, cluster, self._now())
+            reported = queries.reported_until(connection, cluster)
         self._drop(cluster)
         named = {row.id: row.id if at < DOMAIN_LIMIT else OTHER_DOMAIN for at, row in enumerate(domains)}
         folded = max(0, len(domains) - DOMAIN_LIMIT)
@@ -139,8 +179,19 @@ class Gauges:
         self._folded[cluster] = folded
         self._set_domains(cluster, domains, named)
         self._set_outcomes(cluster, statuses, named)
-        self._set_findings(cluster, findings, (statuses, named))
+        self._begin_findings(cluster, domains, statuses, named)
+        self._set_findings(cluster, findings, named)
         self._set_inputs(cluster, inputs)
+        self._set_times(cluster, expiry, reported)
+
+    def _set_times(self, cluster: str, expiry: datetime | None, reported: dict[str, datetime]) -> None:
+        if expiry is not None:
+            self._exposition.gauge("segmon_waiver_expiry_timestamp_seconds", cluster=cluster).set(expiry.timestamp())
+        for schedule, until in reported.items():
+            gauge = self._exposition.gauge(
+                "segmon_report_period_end_timestamp_seconds", cluster=cluster, schedule=schedule
+            )
+            gauge.set(until.timestamp())
 
     def _set_domains(self, cluster: str, domains: list[queries.DomainRow], named: dict[str, str]) -> None:
         for row in domains:
@@ -180,25 +231,25 @@ class Gauges:
             gauge = self._exposition.gauge("segmon_domain_not_evaluated_ratio", cluster=cluster, domain=domain)
             gauge.set(outcomes.count("error") / applicable)
 
-    def _set_findings(
+    def _begin_findings(
         self,
         cluster: str,
-        findings: list[queries.FindingRow],
-        known: tuple[list[queries.StatusRow], dict[str, str]],
+        domains: list[queries.DomainRow],
+        statuses: list[queries.StatusRow],
+        named: dict[str, str],
     ) -> None:
-        statuses, named = known
+        """Known label sets begin at 0, in the severity that a finding of this control has in this domain."""
+        criticality = {row.id: row.criticality for row in domains}
         for domain in named.values():
             self._exposition.gauge("segmon_domain_waived", cluster=cluster, domain=domain).inc(0)
-        for status in statuses:
-            # known label sets begin at 0, in the severity that a finding of this control may have
-            if status.outcome != "skip":
-                self._exposition.gauge(
-                    "segmon_findings_open",
-                    cluster=cluster,
-                    domain=named.get(status.domain, OTHER_DOMAIN),
-                    control=status.control,
-                    severity="high",
-                ).inc(0)
+        for row in statuses:
+            if row.outcome == "skip" or row.control not in self.severities:
+                continue
+            severity: Severity = weighed(self.severities[row.control], criticality.get(row.domain, ""))
+            labels = {"domain": named.get(row.domain, OTHER_DOMAIN), "control": row.control, "severity": severity}
+            self._exposition.gauge("segmon_findings_open", cluster=cluster, **labels).inc(0)
+
+    def _set_findings(self, cluster: str, findings: list[queries.FindingRow], named: dict[str, str]) -> None:
         for row in findings:
             domain = named.get(row.domain, OTHER_DOMAIN)
             self._exposition.gauge(
