@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Final
 
+from msgspec import Struct
+
 from models.verdicts import Connection
 from monitor.policy import intervals
 from monitor.policy.intervals import Intervals, Plane
@@ -52,31 +54,14 @@ _WHOLE_TYPES: Final = intervals.plane(ANY_BYTE, ANY_BYTE)
 Partial = tuple[tuple[int, Plane], ...]
 
 
-class ConnectionSet:
+class ConnectionSet(Struct, frozen=True, cache_hash=True):
     """`whole`: bit n set = all of protocol n. `partial`: protocols of which only some, ascending.
 
     The first axis of a plane is the destination port or ICMP type, the second the source port or ICMP code.
     """
 
-    __slots__ = ("_hash", "partial", "whole")
-
     whole: int
-    partial: Partial
-
-    def __init__(self, whole: int, partial: Partial = ()) -> None:
-        self.whole = whole
-        self.partial = partial
-        self._hash = hash((whole, partial))
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __eq__(self, other: object) -> bool:
-        if self is other:
-            return True
-        if not isinstance(other, ConnectionSet):
-            return NotImplemented
-        return self._hash == other._hash and self.whole == other.whole and self.partial == other.partial
+    partial: Partial = ()
 
     def __bool__(self) -> bool:
         return self.whole != 0 or self.partial != ()

@@ -8,17 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from msgspec import structs
-
 from models.facts import AdminPeer, AdminPolicy, AdminPort, AdminRule, EntityRule, Kind, LabelSelector
-from monitor.policy import addresses, convert_calico, convert_kubernetes, model, selectors
+from monitor.policy import addresses, convert_calico, convert_kubernetes, model, naming, selectors
 from monitor.policy.dialect import Dialect
 from monitor.policy.selectors import Node
 
 _ACTIONS = {"allow": model.ALLOW, "accept": model.ALLOW, "deny": model.DENY, "pass": model.PASS}
 _OLD_BASELINE_ORDER = 1000.0
-_TIE_KIND = {Kind.CLUSTER_NETWORK_POLICY: "KubernetesClusterNetworkPolicy"}
-_OLD_PREFIX = {Kind.ADMIN_NETWORK_POLICY: "kanp", Kind.BASELINE_ADMIN_NETWORK_POLICY: "kbanp"}
 
 
 def policy(fact: AdminPolicy, dialect: Dialect) -> model.Policy | None:
@@ -41,7 +37,7 @@ def policy(fact: AdminPolicy, dialect: Dialect) -> model.Policy | None:
         egress=egress,
         is_ingress=bool(ingress) or none_at_all,
         is_egress=bool(egress) or none_at_all,
-        tie=_tie(fact, kind, tier, dialect),
+        tie=naming.tie(kind, tier, "", fact.name, is_named_by_kind=dialect.is_named_by_kind),
     )
 
 
@@ -49,13 +45,7 @@ def _tier(fact: AdminPolicy, kind: Kind) -> str:
     return {Kind.ADMIN_NETWORK_POLICY: "Admin", Kind.BASELINE_ADMIN_NETWORK_POLICY: "Baseline"}.get(kind, fact.tier)
 
 
-def _tie(fact: AdminPolicy, kind: Kind, tier: str, dialect: Dialect) -> str:
-    if dialect.is_named_by_kind:
-        return f"{fact.name}//{_TIE_KIND.get(kind, kind.value)}"
-    return f"{_OLD_PREFIX.get(kind, 'kcnp')}.{tier}.{fact.name}"
-
-
-def _subject(written: AdminPeer | None) -> list[Node] | None:
+def _subject(written: AdminPeer | None) -> tuple[Node, ...] | None:
     if written is None or written.unsupported:
         return None
     if written.namespaces is not None:
@@ -65,7 +55,7 @@ def _subject(written: AdminPeer | None) -> list[Node] | None:
     return _pods(written)
 
 
-def _pods(written: AdminPeer) -> list[Node]:
+def _pods(written: AdminPeer) -> tuple[Node, ...]:
     terms = convert_kubernetes.namespace_terms(written.pods_namespace_selector or LabelSelector())
     return terms + convert_kubernetes.label_terms(written.pods_pod_selector or LabelSelector())
 
@@ -101,13 +91,13 @@ def _rule(
 ) -> model.Rule:
     protocol, ports = group
     side, never = far
-    near = model.Side(ports=ports)
+    anyone = convert_kubernetes.ANYONE
     return model.Rule(
         action=_ACTIONS[written.action.lower()],
         never=never,
         protocol=protocol,
-        source=side if is_ingress else model.Side(),
-        destination=near if is_ingress else structs.replace(side, ports=ports),
+        source=side if is_ingress else anyone,
+        destination=convert_kubernetes.with_ports(anyone if is_ingress else side, ports),
         origin=origin,
         name=written.name,
     )
@@ -121,10 +111,10 @@ def _peer(written: AdminPeer) -> tuple[model.Side, frozenset[int]]:
     if written.namespaces is not None:
         terms = convert_kubernetes.namespace_terms(written.namespaces)
     elif written.pods_namespace_selector is not None or written.pods_pod_selector is not None:
-        terms = [convert_kubernetes.IS_KUBERNETES, *_pods(written)]
+        terms = (convert_kubernetes.IS_KUBERNETES, *_pods(written))
     else:
         raise ValueError("an empty peer")
-    return model.Side(selector=selectors.conjunction(*terms)), frozenset()
+    return convert_kubernetes.selected(terms), frozenset()
 
 
 def _checked(networks: tuple[str, ...]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ The exception that Calico makes, a CIDR that does not parse, is made here too.
 from __future__ import annotations
 
 from models.facts import CalicoPolicy, EntityRule, ICMPMatch, Kind, Profile, Rule, Tier
-from monitor.policy import addresses, model, scopes
+from monitor.policy import addresses, model, naming, scopes
 from monitor.policy.dialect import DEFAULT_TIER_ORDER, INFINITY, Dialect
 
 _ACTIONS = {"allow": model.ALLOW, "deny": model.DENY, "pass": model.PASS, "next-tier": model.PASS, "log": model.LOG}
@@ -46,17 +46,8 @@ def policy(fact: CalicoPolicy, dialect: Dialect) -> model.Policy | None:
         is_untracked=fact.do_not_track,
         is_pre_dnat=fact.pre_dnat,
         is_forward=fact.apply_on_forward,
-        tie=_tie(fact, tier, dialect, is_staged=is_staged),
+        tie=naming.tie(kind, tier, fact.namespace, fact.name, is_named_by_kind=dialect.is_named_by_kind),
     )
-
-
-def _tie(fact: CalicoPolicy, tier: str, dialect: Dialect, *, is_staged: bool) -> str:
-    """7.6: name/namespace/kind from 3.32 on, the backend's name before."""
-    if dialect.is_named_by_kind:
-        return f"{fact.name}/{fact.namespace}/{fact.policy_kind}"
-    name = fact.name if fact.name.startswith(f"{tier}.") else f"{tier}.{fact.name}"
-    staged = f"staged:{name}" if is_staged else name
-    return f"{fact.namespace}/{staged}" if fact.namespace else staged
 
 
 def profile(fact: Profile) -> model.Profile:

@@ -2,11 +2,14 @@
 
 One API rule becomes one converted rule per protocol and peer, in the order API rule, protocol, peer (9.6); `origin`
 keeps the API rule's index. An API rule that cannot be converted is dropped, the policy stays (9.10): it still isolates.
+The same words are converted once: a cluster's policies say few different things, and what is equal is then one object.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
+from typing import Final
 
 from msgspec import structs
 
@@ -20,13 +23,15 @@ from models.facts import (
     LabelRequirement,
     LabelSelector,
 )
-from monitor.policy import convert_calico, model, scopes, selectors
+from monitor.policy import convert_calico, model, naming, scopes, selectors
 from monitor.policy.dialect import Dialect
 from monitor.policy.selectors import Equals, Has, In, Node, Not, NotIn
 
 ORDER = 1000.0
 TIER = "default"
 IS_KUBERNETES = Equals(scopes.ORCHESTRATOR, "k8s")
+ANYONE: Final = model.Side()
+_REMEMBERED: Final = 65_536
 
 
 def policy(fact: KubernetesNetworkPolicy, dialect: Dialect) -> model.Policy | None:
@@ -49,22 +54,15 @@ def policy(fact: KubernetesNetworkPolicy, dialect: Dialect) -> model.Policy | No
         is_ingress="ingress" in types,
         is_egress="egress" in types,
         is_staged=is_staged,
-        tie=_tie(fact, kind, dialect),
+        tie=naming.tie(kind, TIER, fact.namespace, fact.name, is_named_by_kind=dialect.is_named_by_kind),
     )
-
-
-def _tie(fact: KubernetesNetworkPolicy, kind: Kind, dialect: Dialect) -> str:
-    if dialect.is_named_by_kind:
-        return f"{fact.name}/{fact.namespace}/{kind.value}"
-    staged = "staged:" if kind is Kind.STAGED_KUBERNETES_NETWORK_POLICY else ""
-    return f"{fact.namespace}/{staged}knp.default.{fact.name}"
 
 
 def _rules(written: tuple[KubernetesRule, ...], namespace: str, *, is_ingress: bool) -> Iterator[model.Rule]:
     for origin, each in enumerate(written):
         try:
-            groups = list(port_groups(each.ports))
-            sides = [peer(one, namespace) for one in each.peers] if each.peers else [(model.Side(), frozenset[int]())]
+            groups = _port_groups(each.ports)
+            sides = [peer(one, namespace) for one in each.peers] if each.peers else [(ANYONE, frozenset[int]())]
         except ValueError:
             continue  # fails closed: the rule is gone, the policy still selects
         for protocol, ports in groups:
@@ -76,20 +74,22 @@ def _rule(
     protocol: int | None, ports: model.Ports, far: tuple[model.Side, frozenset[int]], *, origin: int, is_ingress: bool
 ) -> model.Rule:
     side, never = far
-    if is_ingress:
-        source, destination = side, model.Side(ports=ports)
-    else:
-        source, destination = model.Side(), structs.replace(side, ports=ports)
+    source, destination = (side, with_ports(ANYONE, ports)) if is_ingress else (ANYONE, with_ports(side, ports))
     return model.Rule(
         action=model.ALLOW, never=never, protocol=protocol, source=source, destination=destination, origin=origin
     )
 
 
-def port_groups(written: tuple[KubernetesPort, ...] | None) -> Iterator[tuple[int | None, model.Ports]]:
+@lru_cache(_REMEMBERED)
+def with_ports(side: model.Side, ports: model.Ports) -> model.Side:
+    return structs.replace(side, ports=ports)
+
+
+@lru_cache(_REMEMBERED)
+def _port_groups(written: tuple[KubernetesPort, ...] | None) -> tuple[tuple[int | None, model.Ports], ...]:
     """Ports by protocol, sorted by the protocol's name; none at all = any protocol and port (9.7)."""
     if not written:
-        yield None, model.Ports()
-        return
+        return ((None, model.Ports()),)
     groups: dict[str, list[int | str]] = {}
     whole: set[str] = set()
     for each in written:
@@ -99,9 +99,13 @@ def port_groups(written: tuple[KubernetesPort, ...] | None) -> Iterator[tuple[in
             whole.add(protocol)
         else:
             texts.append(_port(each))
-    for protocol in sorted(groups):
-        ports = model.Ports() if protocol in whole else convert_calico.ports(tuple(groups[protocol]))
-        yield model.protocol_number(protocol), ports
+    return tuple(
+        (
+            model.protocol_number(protocol),
+            model.Ports() if protocol in whole else convert_calico.ports(tuple(groups[protocol])),
+        )
+        for protocol in sorted(groups)
+    )
 
 
 def _port(written: KubernetesPort) -> int | str:
@@ -118,25 +122,36 @@ def peer(written: KubernetesPeer, namespace: str) -> tuple[model.Side, frozenset
         return convert_calico.side(
             EntityRule(nets=(written.ip_block.cidr,), not_nets=written.ip_block.except_), namespace
         )
-    terms: list[Node] = [IS_KUBERNETES]
     if written.namespace_selector is None:
-        terms.append(scopes.in_namespace(namespace))
+        terms: tuple[Node, ...] = (IS_KUBERNETES, scopes.in_namespace(namespace))
     else:
-        terms += namespace_terms(written.namespace_selector)
-    terms += label_terms(written.pod_selector or LabelSelector())
-    return model.Side(selector=selectors.conjunction(*terms)), frozenset()
+        terms = (IS_KUBERNETES, *namespace_terms(written.namespace_selector))
+    return selected(terms if written.pod_selector is None else terms + label_terms(written.pod_selector)), frozenset()
 
 
-def namespace_terms(written: LabelSelector) -> list[Node]:
+@lru_cache(_REMEMBERED)
+def selected(terms: tuple[Node, ...]) -> model.Side:
+    return model.Side(selector=selectors.conjunction(*terms))
+
+
+def namespace_terms(written: LabelSelector) -> tuple[Node, ...]:
     """A selector of namespaces, as a test of pods; an empty one is every namespace, and so no host or global set."""
-    terms = [selectors.prefixed(term, scopes.NAMESPACE_PREFIX) for term in label_terms(written)]
-    return terms or [Has(scopes.NAMESPACE)]
+    return _of_namespaces(label_terms(written))
 
 
-def label_terms(written: LabelSelector) -> list[Node]:
+@lru_cache(_REMEMBERED)
+def _of_namespaces(terms: tuple[Node, ...]) -> tuple[Node, ...]:
+    return tuple(selectors.prefixed(term, scopes.NAMESPACE_PREFIX) for term in terms) or (Has(scopes.NAMESPACE),)
+
+
+def label_terms(written: LabelSelector) -> tuple[Node, ...]:
     """9.4: NotIn is true where the label is missing, in Kubernetes as in Calico."""
-    terms: list[Node] = [Equals(key, value) for key, value in sorted(written.match_labels.items())]
-    return terms + [_requirement(each) for each in written.match_expressions]
+    return _terms(tuple(sorted(written.match_labels.items())), written.match_expressions)
+
+
+@lru_cache(_REMEMBERED)
+def _terms(labels: tuple[tuple[str, str], ...], requirements: tuple[LabelRequirement, ...]) -> tuple[Node, ...]:
+    return (*(Equals(key, value) for key, value in labels), *map(_requirement, requirements))
 
 
 def _requirement(written: LabelRequirement) -> Node:

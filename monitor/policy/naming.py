@@ -45,6 +45,7 @@ ACTIONS: Final = frozenset({"allow", "deny", "pass"})
 
 _ENDED_KINDS = frozenset({Kind.ADMIN_NETWORK_POLICY.value, Kind.BASELINE_ADMIN_NETWORK_POLICY.value})
 _KINDS = {short: kind for kind, short in SHORT_KINDS.items() if kind not in _ENDED_KINDS}
+_TIE_KINDS = {Kind.CLUSTER_NETWORK_POLICY: "KubernetesClusterNetworkPolicy"}
 _STAGED = "staged:"
 _KUBERNETES = "knp.default."
 _ADMIN = {"kanp.": Kind.ADMIN_NETWORK_POLICY.value, "kbanp.": Kind.BASELINE_ADMIN_NETWORK_POLICY.value}
@@ -98,6 +99,13 @@ def trace_strings(trace: Iterable[Hit], *, is_named_by_kind: bool) -> tuple[str,
 def policy_string(index: int, hit: Hit, *, is_named_by_kind: bool) -> str:
     named = _by_kind(hit) if is_named_by_kind else _by_tier(hit)
     return f"{index}|{hit.tier}|{named}|{hit.action}|{hit.rule}"
+
+
+def tie(kind: Kind, tier: str, namespace: str, name: str, *, is_named_by_kind: bool) -> str:
+    """What breaks ties of order (7.6): name/namespace/kind from 3.32 on, the backend's name before."""
+    if is_named_by_kind:
+        return f"{name}/{namespace}/{_TIE_KINDS.get(kind, kind.value)}"
+    return backend_name(kind.value, tier, namespace, name)
 
 
 def backend_name(hit_kind: str, tier: str, namespace: str, name: str) -> str:

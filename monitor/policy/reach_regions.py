@@ -9,7 +9,8 @@ Source of the walk: policy_semantics.md section 8.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from monitor.policy import connections
 from monitor.policy.connections import ConnectionSet
@@ -20,7 +21,7 @@ Region = tuple[Box, ...]
 NOWHERE: Region = ()
 
 
-class Step(NamedTuple):
+class Step(Struct, frozen=True):
     """One rule as boxes. `is_certain`: whether it matches exactly there, or only perhaps."""
 
     action: str
@@ -28,7 +29,7 @@ class Step(NamedTuple):
     is_certain: bool = True
 
 
-class Outcome(NamedTuple):
+class Outcome(Struct, frozen=True):
     """What a tier, or the profiles, may do with each (peer, connection)."""
 
     allow: Region
@@ -37,7 +38,7 @@ class Outcome(NamedTuple):
     is_certain: bool = True
 
 
-class Bounds(NamedTuple):
+class Bounds(Struct, frozen=True):
     """What is allowed for certain, and what may be: the same object where everything is known."""
 
     certain: Region

@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache, reduce
-from itertools import islice
-from operator import and_, or_
-from typing import NamedTuple
+from itertools import chain, islice
+from operator import or_
+
+from msgspec import Struct
 
 from monitor.policy import connections, intervals, model, selectors
 from monitor.policy import reach_regions as regions
 from monitor.policy.connections import EVERYTHING, ConnectionSet
 from monitor.policy.model import Ports, Rule, Side
 from monitor.policy.reach_classes import OTHER, AddressClass, Classes
-from monitor.policy.reach_regions import Region, Step
+from monitor.policy.reach_regions import Box, Region, Step
 
 _PORTED = connections.union(connections.protocol(number) for number in sorted(connections.PORTED))
 _DEAR = 128
@@ -27,12 +28,35 @@ _ANYONE = Side()
 _ICMP_OF_VERSION = {4: connections.ICMP, 6: connections.ICMPV6}
 
 
-class Sides(NamedTuple):
+class Sides(Struct, frozen=True):
     """A rule's own endpoint and the far side. `perhaps`: far classes that match if a name resolves to them."""
 
     near: Region
     far: Region
     perhaps: Region
+
+
+_LOG = Sides(regions.NOWHERE, regions.NOWHERE, regions.NOWHERE)
+
+
+class Turned(Struct, frozen=True):
+    """A rule in one direction. `steps` are those at every endpoint; None where the rule asks where it stands."""
+
+    rule: Rule
+    sides: Sides
+    steps: tuple[Step, ...] | None
+
+
+class Listed(Struct, frozen=True):
+    """The rules of a policy or profile in one direction. `steps` are those of all, where no rule asks."""
+
+    rules: tuple[Turned, ...]
+    asking: tuple[Turned, ...]
+    steps: tuple[Step, ...]
+
+
+Family = tuple[int, ConnectionSet, ConnectionSet]
+"""Classes of one address family, or of both; what a rule matches there for certain, and on some dataplanes only."""
 
 
 class Rules:
@@ -45,14 +69,14 @@ class Rules:
         self._expanded: dict[int, int] = {}
         self._bits: dict[selectors.Node, int] = {}
         self._regions: dict[tuple[int, str], tuple[Side, Region]] = {}
-        self._sides: dict[tuple[int, str], tuple[Rule, Sides]] = {}
-        self._versions: dict[tuple[object, ...], dict[int, tuple[ConnectionSet, ConnectionSet]]] = {}
+        self._lists: dict[tuple[int, str], tuple[tuple[Rule, ...], Listed]] = {}
+        self._families: dict[tuple[object, ...], tuple[Family, ...]] = {}
         self.everywhere: Region = ((classes.all_bits, EVERYTHING),)
 
     def grow(self) -> None:
         """There are new classes, and maybe new bags."""
         self._bags.grow()
-        for known in (self._expanded, self._regions, self._sides):
+        for known in (self._expanded, self._regions, self._lists, self._families):
             known.clear()
         size = self.everywhere[0][0].bit_length()
         self._bits = {
@@ -103,60 +127,72 @@ class Rules:
         )
         return (classes.with_bag_bits & ~others) | sum(1 << place for place in both)
 
-    def near(self, rule: Rule, direction: str) -> Region:
-        """The region of the rule's own endpoint; `everywhere` itself where the rule does not ask."""
-        return self._sides_of(rule, direction).near
+    def listed(self, rules: tuple[Rule, ...], direction: str) -> Listed:
+        """Rules are known by the tuple that holds them: a policy's are turned once."""
+        key = (id(rules), direction)
+        found = self._lists.get(key)
+        if found is None:
+            found = self._lists[key] = (rules, self._listed(rules, direction))
+        return found[1]
 
-    def steps(self, rule: Rule, direction: str, place: int) -> Iterator[Step]:
-        """The rule at the class `place`: nothing for a Log rule."""
+    def _listed(self, rules: tuple[Rule, ...], direction: str) -> Listed:
+        turned = tuple(self._turned(rule, direction) for rule in rules)
+        asking = tuple(each for each in turned if each.steps is None)
+        return Listed(turned, asking, () if asking else tuple(step for each in turned for step in each.steps or ()))
+
+    def steps(self, listed: Listed, place: int) -> Iterable[Step]:
+        """The rules at the class `place`, in order; Log rules are none."""
+        if not listed.asking:
+            return listed.steps
+        return (step for each in listed.rules for step in self._steps_at(each, place))
+
+    def _steps_at(self, turned: Turned, place: int) -> Iterable[Step]:
+        if turned.steps is not None:
+            return turned.steps
+        return self._steps(turned.rule, turned.sides, regions.at(turned.sides.near, place))
+
+    def _turned(self, rule: Rule, direction: str) -> Turned:
         if rule.action == model.LOG:
-            return
-        sides = self._sides_of(rule, direction)
-        here = EVERYTHING if sides.near is self.everywhere else regions.at(sides.near, place)
+            return Turned(rule, _LOG, ())
+        sides = self._sides(rule, direction)
+        here = _everywhere(sides.near, self._classes.all_bits)
+        return Turned(rule, sides, None if here is None else self._steps(rule, sides, here))
+
+    def _sides(self, rule: Rule, direction: str) -> Sides:
+        if direction == "ingress":
+            near, far = self._side(rule.destination, "destination"), self._side(rule.source, "source")
+            return Sides(near, far, regions.NOWHERE)
+        return Sides(self._side(rule.source, "source"), *self._by_name(rule.destination))
+
+    def _steps(self, rule: Rule, sides: Sides, here: ConnectionSet) -> tuple[Step, ...]:
         if not here:
-            return
+            return ()
         is_certain = not (rule.is_http or rule.source.is_by_domain or rule.destination.is_by_domain)
         sure, doubtful = self._matches(rule, sides.far, here)
-        yield Step(rule.action, sure, is_certain)
-        unsure = doubtful
+        step = Step(rule.action, sure, is_certain)
         if sides.perhaps:
-            unsure = regions.merged(
-                (*doubtful, *(box for part in self._matches(rule, sides.perhaps, here) for box in part))
-            )
-        if unsure:
-            yield Step(rule.action, unsure, is_certain=False)
-
-    def _sides_of(self, rule: Rule, direction: str) -> Sides:
-        key = (id(rule), direction)
-        found = self._sides.get(key)
-        if found is None:
-            if direction == "ingress":
-                near, far, perhaps = rule.destination, self._side(rule.source, "source"), regions.NOWHERE
-                sides = Sides(self._side(near, "destination"), far, perhaps)
-            else:
-                sides = Sides(self._side(rule.source, "source"), *self._by_name(rule.destination))
-            found = self._sides[key] = (rule, sides)
-        return found[1]
+            doubtful = (*doubtful, *chain.from_iterable(self._matches(rule, sides.perhaps, here)))
+        return (step, Step(rule.action, doubtful, is_certain=False)) if doubtful else (step,)
 
     def _matches(self, rule: Rule, far: Region, here: ConnectionSet) -> tuple[Region, Region]:
         """What the rule matches for certain, and what it matches on some dataplanes only."""
-        by_version = self._by_version(rule)
-        if by_version[4] == by_version[6] and not by_version[4][1]:
-            return _limited(far, self._classes.all_bits, by_version[4][0] & here), regions.NOWHERE
-        certain: list[regions.Box] = []
-        doubtful: list[regions.Box] = []
-        for version, (sure, perhaps) in by_version.items():
-            bits = self._classes.bits_of_version[version]
+        certain: list[Box] = []
+        doubtful: list[Box] = []
+        for bits, sure, perhaps in self._by_family(rule):
             certain += _limited(far, bits, sure & here)
-            doubtful += _limited(far, bits, perhaps & here)
-        return regions.merged(certain), regions.merged(doubtful)
+            if perhaps:
+                doubtful += _limited(far, bits, perhaps & here)
+        return tuple(certain), tuple(doubtful)
 
-    def _by_version(self, rule: Rule) -> dict[int, tuple[ConnectionSet, ConnectionSet]]:
+    def _by_family(self, rule: Rule) -> tuple[Family, ...]:
         """Few kinds of rule are told apart by these clauses."""
         key = (rule.never, rule.version, rule.protocol, rule.not_protocol, rule.icmp, rule.not_icmp)
-        found = self._versions.get(key)
+        found = self._families.get(key)
         if found is None:
-            found = self._versions[key] = {version: self._protocols(rule, version) for version in (4, 6)}
+            v4, v6 = self._protocols(rule, 4), self._protocols(rule, 6)
+            bits = self._classes.bits_of_version
+            found = ((self._classes.all_bits, *v4),) if v4 == v6 else ((bits[4], *v4), (bits[6], *v6))
+            self._families[key] = found
         return found
 
     def _protocols(self, rule: Rule, version: int) -> tuple[ConnectionSet, ConnectionSet]:
@@ -189,6 +225,8 @@ class Rules:
 
     def _by_name(self, side: Side) -> tuple[Region, Region]:
         """As `_side` of a destination, with what depends on names: nobody knows the addresses of a set of names."""
+        if not self._classes.by_name_bags:
+            return self._side(side, "destination"), regions.NOWHERE
         if side.selector is not None and self._bags.bits(side.selector) & self._classes.by_name_bags:
             others = self._addresses(side, self._classes.all_bits & ~self._known(side.selector))
             return self._side(side, "destination"), self._region(side, "destination", others)
@@ -222,7 +260,7 @@ class Rules:
 
     def _by_port(self, side: Side, bits: int, role: str) -> Region:
         numeric = _numeric(side.ports, role) if side.ports else EVERYTHING
-        without = _numeric(side.not_ports, role)
+        without = _numeric(side.not_ports, role) if side.not_ports else connections.NOTHING
         if not side.ports.names and not side.not_ports.names:
             return ((bits, numeric - without),)
 
@@ -262,10 +300,13 @@ def ones(bits: int) -> Iterator[int]:
         bits ^= low
 
 
-def _limited(region: Region, bits: int, allowed: ConnectionSet) -> Region:
-    if not allowed:
-        return regions.NOWHERE
-    return tuple((kept, both) for box, inside in region if (kept := box & bits) and (both := inside & allowed))
+def _everywhere(near: Region, all_bits: int) -> ConnectionSet | None:
+    """What is let through at every class alike; None where classes differ."""
+    return near[0][1] if len(near) == 1 and near[0][0] == all_bits else None
+
+
+def _limited(region: Region, bits: int, allowed: ConnectionSet) -> list[Box]:
+    return [(kept, both) for box, inside in region if (kept := box & bits) and (both := inside & allowed)]
 
 
 @lru_cache(maxsize=65_536)
@@ -346,7 +387,10 @@ class _BagIndex:
     def _evaluated(self, node: selectors.Node) -> int:
         match node:
             case selectors.And():
-                return reduce(and_, (self._evaluated(term) for term in node.terms), self.all)
+                bits = self.all
+                for term in node.terms:
+                    bits &= self._evaluated(term)
+                return bits
             case selectors.Or():
                 return reduce(or_, (self._evaluated(term) for term in node.terms), 0)
             case selectors.Not():

@@ -7,16 +7,19 @@ Source: policy_semantics.md section 8 (tiers), 11 (pending), 12 (profiles).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
+from itertools import chain
+
+from msgspec.structs import replace
 
 from monitor.policy import model
 from monitor.policy import reach_regions as regions
 from monitor.policy.connections import ConnectionSet
-from monitor.policy.model import Policy, Profile, Rule, Tier
+from monitor.policy.model import Policy, Profile, Tier
 from monitor.policy.reach_classes import Classes, Owner, Snapshot
 from monitor.policy.reach_regions import Bounds, Outcome, Step
-from monitor.policy.reach_rules import Rules, ones
+from monitor.policy.reach_rules import Listed, Rules, ones
 
 INGRESS, EGRESS = "ingress", "egress"
 DIRECTIONS = (INGRESS, EGRESS)
@@ -43,7 +46,6 @@ class Walks:
         self._is_pass_deny = is_pass_deny
         self._outcomes: dict[tuple[object, ...], Outcome] = {}
         self._bounds: dict[tuple[object, ...], Bounds] = {}
-        self._asking: dict[tuple[int, str], tuple[Rule, ...]] = {}
         self._kept: list[Program] = []  # the keys below hold ids: what they are ids of must stay
 
     def forget(self, profiles: Mapping[str, Profile]) -> None:
@@ -51,65 +53,57 @@ class Walks:
         self._profiles = profiles
         self._outcomes.clear()
         self._bounds.clear()
-        self._asking.clear()
         self._kept.clear()
 
     def bounds(self, place: int, direction: str, program: Program) -> Bounds:
         """What the endpoint of this class lets through in a direction, by far class."""
         owner = self._classes.list[place].owners[0]
-        lists = [_rules(policy, direction) for _, policies in program for policy in policies]
-        profiles = [rules for name in owner.profiles if (rules := self._profile_rules(name, direction)) is not None]
-        key = (direction, _key(program), owner.profiles, self._asked([*lists, *profiles], place, direction))
+        tiers = [[self._listed(policy, direction) for policy in policies] for _, policies in program]
+        profiles = [self._listed(known, direction) for name in owner.profiles if (known := self._profiles.get(name))]
+        key = (direction, _key(program), owner.profiles, _asked([*chain.from_iterable(tiers), *profiles], place))
         found = self._bounds.get(key)
         if found is None:
             self._kept.append(program)
-            outcomes = self._outcomes_of(program, owner, place, direction)
+            outcomes = self._outcomes_of(program, tiers, owner, place, direction)
             found = self._bounds[key] = regions.bounded(outcomes, self.rules.everywhere)
         return found
 
-    def _asked(self, lists: Iterable[tuple[Rule, ...]], place: int, direction: str) -> tuple[ConnectionSet, ...]:
-        """What the rules that look at their own endpoint find there: part of what tells walks apart."""
-        asking = [rule for rules in lists for rule in self._asking_of(rules, direction)]
-        return tuple(regions.at(self.rules.near(rule, direction), place) for rule in asking)
+    def _listed(self, holder: Policy | Profile, direction: str) -> Listed:
+        return self.rules.listed(holder.ingress if direction == INGRESS else holder.egress, direction)
 
-    def _asking_of(self, rules: tuple[Rule, ...], direction: str) -> tuple[Rule, ...]:
-        found = self._asking.get((id(rules), direction))
-        if found is None:
-            everywhere = self.rules.everywhere
-            found = tuple(rule for rule in rules if self.rules.near(rule, direction) is not everywhere)
-            self._asking[id(rules), direction] = found
-        return found
-
-    def _profile_rules(self, name: str, direction: str) -> tuple[Rule, ...] | None:
-        profile = self._profiles.get(name)
-        return None if profile is None else profile.ingress if direction == INGRESS else profile.egress
-
-    def _outcomes_of(self, program: Program, owner: Owner, place: int, direction: str) -> Iterator[Outcome]:
-        for tier, policies in program:
-            lists = [_rules(policy, direction) for policy in policies]
-            key = (direction, tier.is_pass, tuple(map(id, policies)), self._asked(lists, place, direction))
+    def _outcomes_of(
+        self, program: Program, tiers: Sequence[Sequence[Listed]], owner: Owner, place: int, direction: str
+    ) -> Iterator[Outcome]:
+        for (tier, policies), lists in zip(program, tiers, strict=True):
+            key = (direction, tier.is_pass, tuple(map(id, policies)), _asked(lists, place))
             found = self._outcomes.get(key)
             if found is None:
-                steps = self._steps(lists, direction, place)
                 ends = model.PASS if tier.is_pass else model.DENY  # 8.4
-                found = self._outcomes[key] = regions.walked(steps, self.rules.everywhere, ends=ends)
+                found = self._outcomes[key] = regions.walked(
+                    self._steps(lists, place), self.rules.everywhere, ends=ends
+                )
             yield found
         yield from self._profile_outcomes(owner, place, direction)
 
     def _profile_outcomes(self, owner: Owner, place: int, direction: str) -> Iterator[Outcome]:
         """8.6, 12.2: one after the other; one that does not resolve drops everything at its place in the list."""
         for name in owner.profiles:
-            rules = self._profile_rules(name, direction)
-            if rules is None:
+            profile = self._profiles.get(name)
+            if profile is None:
                 break
-            steps = self._steps([rules], direction, place)
+            steps = self._steps([self._listed(profile, direction)], place)
             if self._is_pass_deny:
-                steps = [step._replace(action=model.DENY) if step.action == model.PASS else step for step in steps]
+                steps = [replace(step, action=model.DENY) if step.action == model.PASS else step for step in steps]
             yield regions.walked(steps, self.rules.everywhere, ends=model.PASS)
         yield regions.walked((), self.rules.everywhere, ends=model.DENY)
 
-    def _steps(self, lists: Iterable[Iterable[Rule]], direction: str, place: int) -> list[Step]:
-        return [step for rules in lists for rule in rules for step in self.rules.steps(rule, direction, place)]
+    def _steps(self, lists: Iterable[Listed], place: int) -> list[Step]:
+        return [step for listed in lists for step in self.rules.steps(listed, place)]
+
+
+def _asked(lists: Iterable[Listed], place: int) -> tuple[ConnectionSet, ...]:
+    """What the rules that look at their own endpoint find there: part of what tells walks apart."""
+    return tuple(regions.at(turned.sides.near, place) for listed in lists for turned in listed.asking)
 
 
 def selected(snapshot: Snapshot, classes: Classes, rules: Rules, direction: str, stage: Stage) -> list[Program]:
@@ -129,10 +123,6 @@ def takes_part(policy: Policy, direction: str, stage: Stage) -> bool:
     if policy.is_untracked or policy.is_pre_dnat or (policy.is_staged and stage is Stage.ENFORCED):
         return False
     return policy.is_ingress if direction == INGRESS else policy.is_egress
-
-
-def _rules(policy: Policy, direction: str) -> tuple[Rule, ...]:
-    return policy.ingress if direction == INGRESS else policy.egress
 
 
 def _key(program: Program) -> tuple[tuple[bool, tuple[int, ...]], ...]:

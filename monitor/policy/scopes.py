@@ -5,6 +5,8 @@ Prefixing and the rewriting of `all()` and `global()` are done on trees, never o
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from models.facts import EntityRule, ServiceAccountMatch
 from monitor.policy import selectors
 from monitor.policy.selectors import ALL, All, And, Equals, Global, Has, In, Node, Not
@@ -16,6 +18,7 @@ NAMESPACE_PREFIX = "pcns."
 SERVICE_ACCOUNT_PREFIX = "pcsa."
 
 
+@lru_cache(maxsize=65_536)
 def in_namespace(namespace: str) -> Node:
     return Equals(NAMESPACE, namespace)
 
