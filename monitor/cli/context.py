@@ -77,6 +77,8 @@ def _text(value: Any) -> str:
 
 def printable(text: str) -> str:
     """Control and direction marks that a cluster may put into a name do not reach the terminal."""
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
 
 

@@ -154,7 +154,7 @@ def _lines(
     )
     lines = [
         Line(source=a, destination=b, connections=answer.allowed.words(), unknown=answer.unknown.words())
-        for (a, b), answer in found.between.items()
+        for (a, b), answer in sorted(found.between.items())
     ]
     if wanted.is_to_outside:
         lines += _outside(found.to_outside, is_source=False)

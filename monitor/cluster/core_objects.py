@@ -133,15 +133,17 @@ def _is_finished(meta: Metadata, status: specs.PodStatus) -> bool:
 
 def _pod_addresses(meta: Metadata, status: specs.PodStatus) -> list[str]:
     """15.3: the first source that has any."""
+    if any(found := [known.ip for known in status.pod_ips]):
+        return found
+    if status.pod_ip:
+        return [status.pod_ip]
     annotations = meta.annotations
     sources = (
-        [known.ip for known in status.pod_ips],
-        [status.pod_ip],
         annotations.get(POD_IPS, "").split(","),
         [annotations.get(POD_IP, "")],
         annotations.get(AWS_POD_IPS, "").split(","),
     )
-    return next((source for source in sources if any(source)), [])
+    return next((source for source in sources if any(source)), []) if annotations else []
 
 
 def _canonical(texts: Iterable[str], path: str) -> tuple[str, ...]:

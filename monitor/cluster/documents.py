@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any, Final
 
 import msgspec
@@ -31,9 +32,11 @@ MOST_ALIASED: Final = 100_000
 SHALLOW_BYTES: Final = 4096
 """A document this short cannot be deep enough to hurt."""
 
-_MARKER = re.compile(r"^(?:---(?=[ \t\n]|\Z)|\.\.\.(?=[ \t\n]|\Z))", re.MULTILINE)
+_MARKERS = tuple(re.compile(rf"\n{mark}(?=[ \t\n]|\Z)") for mark in ("---", r"\.\.\."))
+"""One for each: a pattern that begins with fixed text is looked for far faster. Text is read after a line's end."""
 _REMARKS = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\n)*")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_CONTROL_BYTES = bytes(number for number in range(128) if _CONTROL.match(chr(number)))
 _RUN_OF_INDICATORS = re.compile(rf"(?:[-?:][ \t]+){{{DEEPEST}}}")
 _DIFFERS = re.compile(
     r"(?:^|[\[{,:])(?:[yYnN]|[yY]es|YES|[nN]o|NO|[oO]n|ON|[oO]ff|OFF|[-+]?0[0-9bo_][0-9_]*|<<|=)(?:$|[\]},:])|!|^%"
@@ -103,7 +106,7 @@ def _text(data: bytes) -> str:
     except UnicodeDecodeError as error:
         raise _UnreadableError(f"is not UTF-8 text (byte {error.start})") from None
     text = text.replace("\r\n", "\n") if "\r" in text else text
-    if control := _CONTROL.search(text):
+    if len(data.translate(None, _CONTROL_BYTES)) != len(data) and (control := _CONTROL.search(text)):
         line = text.count("\n", 0, control.start()) + 1
         raise _UnreadableError(f"holds the control character {control[0]!r} in line {line}: is this a text file?")
     return text
@@ -140,7 +143,7 @@ def _looks_like_json_stream(text: str) -> bool:
         json.JSONDecoder().raw_decode(text, len(text) - len(text.lstrip()))
     except (ValueError, RecursionError):
         return False
-    return _MARKER.search(text) is None
+    return not any(marker.search("\n" + text) for marker in _MARKERS)
 
 
 def _json_stream(text: str) -> Iterator[tuple[int, Callable[[], Any]]]:
@@ -181,16 +184,17 @@ def _line_of_first(text: str) -> int:
 
 def _chunks(text: str) -> Iterator[tuple[int, str]]:
     """(line of its first content, text) of each document. A marker at column 0 always ends one, in a block too."""
-    starts = [0, *(marker.start() for marker in _MARKER.finditer(text))]
+    text = "\n" + text
+    starts = sorted({1, *(found.start() + 1 for marker in _MARKERS for found in marker.finditer(text))})
     line = 1
-    for start, stop in zip(starts, [*starts[1:], len(text)], strict=True):
+    for start, stop in pairwise((*starts, len(text))):
         chunk = text[start:stop]
         newlines = chunk.count("\n")
         begun = chunk[3:] if chunk[:3] in {"---", "..."} else chunk
         remarks = _REMARKS.match(begun)
         skipped = remarks.end() if remarks else 0
         content = begun[skipped:]
-        if content.strip() and not _is_only_directives(content):
+        if content and not content.isspace() and not _is_only_directives(content):
             yield line + begun.count("\n", 0, skipped), content
         line += newlines
 
@@ -208,7 +212,9 @@ def _chosen(text: str) -> Callable[[str], Any]:
 
 
 def _may_differ(text: str) -> bool:
-    return any(_DIFFERS.search(token) for token in set(text.split()))
+    """Manifests repeat themselves: each line, and each token, is looked at once."""
+    lines = set(text.split("\n"))
+    return any(_DIFFERS.search(token) for token in set(" ".join(lines).split()))
 
 
 def _fast(chunk: str) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -163,24 +163,25 @@ class _Gathering:
         self._where[key] = place
 
     def _make_pods(self) -> None:
-        made = {key: fact for key, fact in self._facts.items() if isinstance(fact, facts.Pod) and _lacks_address(fact)}
+        addresses = workloads.free_addresses(_mentioned(self._facts.values()))
+        for key, known in self._facts.items():
+            if isinstance(known, facts.Pod) and _lacks_address(known):
+                self._facts[key] = replace(known, addresses=(next(addresses),))
         for place, obj, names in workloads.made_pods(self._objects):
             fact = normalise(with_defaults(obj))
             if isinstance(fact, facts.Rejected):
                 self._problems.append(Problem(self._places[place], f"pod template: {fact.reason}"))
             elif isinstance(fact, facts.Pod):
                 for name in names:
-                    key = self._free_key(fact, name, made)
-                    made[key] = replace(fact, name=key.name)
+                    key = self._free_key(fact, name)
+                    own = () if fact.host_network else (next(addresses),)
+                    self._facts[key] = replace(fact, name=key.name, addresses=own)
                     self._where[key] = self._places[place]
-        addresses = workloads.free_addresses(_mentioned(self._facts.values()))
-        for key, pod in made.items():
-            self._facts[key] = pod if pod.host_network else replace(pod, addresses=(next(addresses),))
 
-    def _free_key(self, pod: facts.Pod, name: str, made: Container[FactKey]) -> FactKey:
+    def _free_key(self, pod: facts.Pod, name: str) -> FactKey:
         """A Deployment and a StatefulSet may share a name; their pods cannot."""
         key = FactKey(self._cluster, Kind.POD, pod.namespace, name)
-        while key in made or key in self._facts:
+        while key in self._facts:
             key = FactKey(
                 self._cluster, Kind.POD, pod.namespace, f"{key.name}-{pod.owner.kind.lower() if pod.owner else 0}"
             )
@@ -195,7 +196,9 @@ class _Gathering:
 
 
 def _missing(body: dict[str, Any]) -> str:
-    return next((field for field in ("apiVersion", "kind") if not isinstance(body.get(field), str)), "")
+    if not isinstance(body.get("apiVersion"), str):
+        return "apiVersion"
+    return "" if isinstance(body.get("kind"), str) else "kind"
 
 
 def _is_unsent(body: dict[str, Any]) -> bool:
@@ -229,7 +232,9 @@ def _mentioned(known: Iterable[Fact]) -> Iterator[str]:
     """Every network and address that a policy, a set or an endpoint speaks of."""
     for fact in known:
         match fact:
-            case facts.CalicoPolicy() | facts.Profile() | facts.KubernetesNetworkPolicy() | facts.AdminPolicy():
+            case facts.KubernetesNetworkPolicy():
+                yield from _in_blocks(fact)
+            case facts.CalicoPolicy() | facts.Profile() | facts.AdminPolicy():
                 yield from _in_rules(fact)
             case facts.NetworkSet():
                 yield from fact.nets
@@ -241,7 +246,14 @@ def _mentioned(known: Iterable[Fact]) -> Iterator[str]:
                 pass
 
 
-def _in_rules(fact: facts.PolicyFact | facts.Profile) -> Iterator[str]:
+def _in_blocks(fact: facts.KubernetesNetworkPolicy) -> Iterator[str]:
+    for rule in (*fact.ingress, *fact.egress):
+        for peer in rule.peers or ():
+            if peer.ip_block is not None:
+                yield from (peer.ip_block.cidr, *peer.ip_block.except_)
+
+
+def _in_rules(fact: facts.CalicoPolicy | facts.AdminPolicy | facts.Profile) -> Iterator[str]:
     for rule in (*fact.ingress, *fact.egress):
         match rule:
             case facts.Rule():
@@ -249,6 +261,3 @@ def _in_rules(fact: facts.PolicyFact | facts.Profile) -> Iterator[str]:
                 yield from (*rule.destination.nets, *rule.destination.not_nets)
             case facts.AdminRule():
                 yield from (net for peer in rule.peers for net in peer.networks or ())
-            case facts.KubernetesRule():
-                blocks = [peer.ip_block for peer in rule.peers or () if peer.ip_block is not None]
-                yield from (net for block in blocks for net in (block.cidr, *block.except_))

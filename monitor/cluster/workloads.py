@@ -39,12 +39,12 @@ class Owner(Struct, frozen=True, order=True):
 def made_pods(objects: Sequence[Json]) -> Iterator[tuple[int, Json, tuple[str, ...]]]:
     """(place of the workload in `objects`, its Pod, names of its pods). The Pod has the first name and no address."""
     templates = {place: template for place, obj in enumerate(objects) if (template := _template(obj)) is not None}
-    present = {_self(objects[place]) for place in templates}
+    owners = {place: _self(objects[place]) for place in templates}
+    present = frozenset(owners.values())
     parents = {_self(obj): above for obj in objects if (above := _controller(obj)) is not None}
     taken = _with_live_pods(objects, parents)
     for place, template in templates.items():
-        obj = objects[place]
-        owner = _self(obj)
+        obj, owner = objects[place], owners[place]
         if owner in taken or _is_spent(obj) or parents.get(owner) in present:
             continue
         names = tuple(f"{owner.name}-{number}" for number in range(_count(obj)))

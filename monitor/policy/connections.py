@@ -110,12 +110,7 @@ class ConnectionSet(Struct, frozen=True, cache_hash=True):
 
     def words(self) -> tuple[str, ...]:
         """`tcp/80`, `tcp/1000:2000`, `icmp/8`, `icmp/3/4`, `all`, `all but …`; the inverse of `from_words`."""
-        if self.is_everything:
-            return ("all",)
-        said = tuple(_words(self))
-        if self.whole.bit_count() <= 128:
-            return said
-        return tuple(f"all but {word}" if place == 0 else word for place, word in enumerate(_words(~self)))
+        return _in_words(self)
 
     def edges(self) -> Iterator[tuple[int, int | None, int | None]]:
         """(protocol, first axis, second axis) at both ends of every range and one past them: where answers change."""
@@ -206,6 +201,16 @@ def _difference(left: ConnectionSet, right: ConnectionSet) -> ConnectionSet:
 
 
 # --- words -------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1 << 16)
+def _in_words(connections: ConnectionSet) -> tuple[str, ...]:
+    if connections.is_everything:
+        return ("all",)
+    said = tuple(_words(connections))
+    if connections.whole.bit_count() <= 128:
+        return said
+    return tuple(f"all but {word}" if place == 0 else word for place, word in enumerate(_words(~connections)))
 
 
 def _words(connections: ConnectionSet) -> Iterator[str]:

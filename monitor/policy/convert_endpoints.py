@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from models.facts import HostEndpoint, Namespace, NetworkSet, Pod, ServiceAccount
 from monitor.policy import addresses, model
@@ -68,7 +68,7 @@ def host(fact: HostEndpoint, inherited: Inherited) -> model.Endpoint:
     return model.Endpoint(
         id=f"host:{fact.name}",
         name=fact.name,
-        labels=_with_inherited(dict(fact.labels), fact.profiles, inherited),
+        labels=_with_inherited(fact.labels, fact.profiles, inherited),
         addresses=_numbers(fact.expected_ips),
         named_ports=model.named_ports(fact.ports),
         profiles=fact.profiles,
@@ -99,12 +99,12 @@ def network_set(fact: NetworkSet, inherited: Inherited) -> model.Set:
     )
 
 
-def _with_inherited(own: dict[str, str], profiles: Iterable[str], inherited: Inherited) -> dict[str, str]:
+def _with_inherited(own: Mapping[str, str], profiles: Sequence[str], inherited: Inherited) -> dict[str, str]:
     """2.5: own labels win, then those of the first profile that has the key."""
-    labels = dict(own)
-    for name in profiles:
-        for key, value in inherited(name).items():
-            labels.setdefault(key, value)
+    labels: dict[str, str] = {}
+    for name in reversed(profiles):
+        labels.update(inherited(name))
+    labels.update(own)
     return labels
 
 

@@ -60,16 +60,15 @@ class Vocabulary(NamedTuple):
 
 def vocabulary(snapshot: Snapshot) -> Vocabulary:
     words = Vocabulary({}, set(), set(), set())
-    seen: set[int] = set()
-    for policy in snapshot.policies():
-        _learn_selector(words, policy.selector)
-    for rule in snapshot.rules():
-        for side in (rule.source, rule.destination):
-            if id(side) not in seen:
-                seen.add(id(side))
-                _learn_side(words, side)
+    sides = {id(side): side for rule in snapshot.rules() for side in (rule.source, rule.destination)}.values()
+    for side in sides:
+        _learn_side(words, side)
     for one in snapshot.sets:
         words.nets.update(one.nets)
+    asked = {policy.selector for policy in snapshot.policies()}
+    asked.update(selector for side in sides for selector in (side.selector, side.negated) if selector is not None)
+    for leaf in {leaf for selector in asked for leaf in selector.leaves()}:
+        _learn_leaf(words, leaf)
     return words
 
 
@@ -80,36 +79,34 @@ def _learn_side(words: Vocabulary, side: Side) -> None:
     words.port_names.update(side.not_ports.names)
     if side.service is not None:
         words.services.add(side.service)
-    for selector in (side.selector, side.negated):
-        if selector is not None:
-            _learn_selector(words, selector)
 
 
-def _learn_selector(words: Vocabulary, selector: selectors.Node) -> None:
-    for leaf in selector.leaves():
-        if not isinstance(leaf, selectors.KeyTest):
-            continue
-        known = words.values.setdefault(leaf.key, set())
-        if known is None:
-            continue
-        match leaf:
-            case selectors.Equals() | selectors.NotEquals():
-                known.add(leaf.value)
-            case selectors.In() | selectors.NotIn():
-                known.update(leaf.values)
-            case selectors.Has():
-                pass
-            case _:
-                words.values[leaf.key] = None
+def _learn_leaf(words: Vocabulary, leaf: selectors.Node) -> None:
+    if not isinstance(leaf, selectors.KeyTest):
+        return
+    known = words.values.setdefault(leaf.key, set())
+    if known is None:
+        return
+    match leaf:
+        case selectors.Equals() | selectors.NotEquals():
+            known.add(leaf.value)
+        case selectors.In() | selectors.NotIn():
+            known.update(leaf.values)
+        case selectors.Has():
+            pass
+        case _:
+            words.values[leaf.key] = None
 
 
 def bag_of(words: Vocabulary, labels: Mapping[str, str]) -> Bag:
     """The labels as far as selectors can tell them apart."""
     values = words.values
     return frozenset(
-        (key, value if (known := values[key]) is None or value in known else OTHER)
-        for key, value in labels.items()
-        if key in values
+        [
+            (key, value if (known := values[key]) is None or value in known else OTHER)
+            for key, value in labels.items()
+            if key in values
+        ]
     )
 
 
@@ -216,7 +213,7 @@ class Classes:
 
     def _owner(self, endpoint: Endpoint) -> Owner:
         names = self.words.port_names
-        ports = tuple(sorted(port for port in endpoint.named_ports if port[0] in names))
+        ports = tuple(sorted(port for port in endpoint.named_ports if port[0] in names)) if names else ()
         return Owner(self._bag(endpoint.labels), ports, endpoint.profiles, endpoint.is_host)
 
     def _class_of(self, name: str, address: int, owners: Mapping[str, Owner], sharing: Sequence[str]) -> int:

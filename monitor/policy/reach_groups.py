@@ -35,7 +35,7 @@ class Groups:
         """(group, connections) for every group that a region touches; a group may come more than once."""
         for bits, allowed in region:
             if bits.bit_count() < len(self.bits):
-                for name in {name for place in ones(bits) for name in self.of_class.get(place, ())}:
+                for name in dict.fromkeys(name for place in ones(bits) for name in self.of_class.get(place, ())):
                     yield name, allowed
             else:
                 for name, own in self.bits.items():

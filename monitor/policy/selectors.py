@@ -37,8 +37,8 @@ class Node(Struct, frozen=True):
         """The tree with every leaf replaced by `change(leaf)`."""
         return change(self)
 
-    def leaves(self) -> Iterator[Node]:
-        yield self
+    def leaves(self) -> tuple[Node, ...]:
+        return (self,)
 
 
 class All(Node, frozen=True):
@@ -162,8 +162,8 @@ class Not(Node, frozen=True):
     def mapped(self, change: Callable[[Node], Node]) -> Node:
         return Not(self.term.mapped(change))
 
-    def leaves(self) -> Iterator[Node]:
-        yield from self.term.leaves()
+    def leaves(self) -> tuple[Node, ...]:
+        return self.term.leaves()
 
 
 class _Group(Node, frozen=True):
@@ -172,9 +172,8 @@ class _Group(Node, frozen=True):
     def mapped(self, change: Callable[[Node], Node]) -> Node:
         return type(self)(tuple(term.mapped(change) for term in self.terms))
 
-    def leaves(self) -> Iterator[Node]:
-        for term in self.terms:
-            yield from term.leaves()
+    def leaves(self) -> tuple[Node, ...]:
+        return tuple([leaf for term in self.terms for leaf in term.leaves()])
 
 
 class And(_Group, frozen=True):
