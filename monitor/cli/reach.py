@@ -80,6 +80,7 @@ def reach(
     groups = _groups(loaded.facts, loaded.cluster, by)
     lines = _lines(loaded.facts, groups, Wanted(groups, from_, to), is_pending=pending)
     _write(lines, output, by)
+    gc.freeze()  # nor is it looked through when the interpreter ends
     if loaded.unread:
         raise typer.Exit(CannotEvaluateError.exit_code)
 

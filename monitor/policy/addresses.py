@@ -13,6 +13,8 @@ V6 = 1 << 128
 
 Net = tuple[int, int]
 
+_OCTETS = {str(number): number for number in range(256)}
+
 ANY_V4: Net = (0, (1 << 32) - 1)
 ANY_V6: Net = (V6, V6 + (1 << 128) - 1)
 
@@ -20,8 +22,12 @@ ANY_V6: Net = (V6, V6 + (1 << 128) - 1)
 @lru_cache(maxsize=262_144)
 def address(text: str) -> int:
     """The number of an address. ValueError if it is none."""
-    parsed = ipaddress.ip_address(text)
-    return int(parsed) + V6 if parsed.version == 6 else int(parsed)
+    try:
+        a, b, c, d = text.split(".")
+        return _OCTETS[a] << 24 | _OCTETS[b] << 16 | _OCTETS[c] << 8 | _OCTETS[d]
+    except (ValueError, KeyError):  # no IPv4 address as most are written
+        parsed = ipaddress.ip_address(text)
+        return int(parsed) + V6 if parsed.version == 6 else int(parsed)
 
 
 @lru_cache(maxsize=65_536)

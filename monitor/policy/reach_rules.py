@@ -24,7 +24,6 @@ from monitor.policy.reach_regions import Box, Region, Step
 _PORTED = connections.union(connections.protocol(number) for number in sorted(connections.PORTED))
 _DEAR = 128
 """Classes of a selector above which it is worth keeping when there are new ones."""
-_ANYONE = Side()
 _ICMP_OF_VERSION = {4: connections.ICMP, 6: connections.ICMPV6}
 
 
@@ -214,8 +213,6 @@ class Rules:
     # --- one side -------------------------------------------------------------------------------------------------
 
     def _side(self, side: Side, role: str) -> Region:
-        if side == _ANYONE:
-            return self.everywhere
         key = (id(side), role)
         found = self._regions.get(key)
         if found is None:
@@ -295,9 +292,9 @@ class Rules:
 def ones(bits: int) -> Iterator[int]:
     """The places of the set bits, ascending."""
     while bits:
-        low = bits & -bits
-        yield low.bit_length() - 1
-        bits ^= low
+        rest = bits & (bits - 1)
+        yield (bits ^ rest).bit_length() - 1
+        bits = rest
 
 
 def _everywhere(near: Region, all_bits: int) -> ConnectionSet | None:
@@ -386,6 +383,8 @@ class _BagIndex:
 
     def _evaluated(self, node: selectors.Node) -> int:
         match node:
+            case selectors.KeyTest():
+                return self._tested(node)
             case selectors.And():
                 bits = self.all
                 for term in node.terms:
@@ -395,8 +394,6 @@ class _BagIndex:
                 return reduce(or_, (self._evaluated(term) for term in node.terms), 0)
             case selectors.Not():
                 return self.all & ~self._evaluated(node.term)
-            case selectors.KeyTest():
-                return self._tested(node)
             case _:  # all() and global()
                 return self.all
 
