@@ -9,7 +9,7 @@ import pytest
 from store.recordings import START, failing, passing, recording, seen
 
 from monitor import clock
-from monitor.cli import context
+from monitor.cli import context, main
 from monitor.store import Store
 
 
@@ -153,6 +153,38 @@ def test_the_database_is_upgraded_once_and_again_without_harm(tmp_path):
 
     assert first.stdout.startswith("upgraded from empty to ")
     assert second.stdout.startswith("already at revision ")
+
+
+def test_help_lists_every_command_with_what_it_is_for():
+    done = segmon("--help")
+
+    listed = dict(line.split(maxsplit=1) for line in done.stdout.partition("Commands:")[2].strip().splitlines())
+    assert listed.keys() == main.COMMANDS.keys()
+    assert all(len(told) > 10 for told in listed.values())
+
+
+def test_a_mistyped_command_names_the_one_that_was_meant():
+    done = segmon("reeach")
+
+    assert (done.returncode, "Did you mean 'reach'?" in done.stderr) == (2, True)
+
+
+def test_reach_of_files_loads_no_broker_database_settings_or_event_loop(tmp_path):
+    (tmp_path / "ns.yaml").write_text("{apiVersion: v1, kind: Namespace, metadata: {name: shop}}\n")
+    script = (
+        "import sys; from monitor.cli import main; main.app(standalone_mode=False); "
+        "print('loaded', *sorted({'asyncio', 'pydantic', 'sqlalchemy', 'aiokafka', 'faust'} & sys.modules.keys()))"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", script, "reach", "--manifests", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert done.stdout.splitlines()[-1] == "loaded"
 
 
 @pytest.mark.parametrize(

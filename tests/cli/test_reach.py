@@ -81,6 +81,16 @@ def test_the_table_shows_exact_ports_and_outside_ranges(run):
     ]
 
 
+def test_rows_come_in_the_order_of_their_names(run):
+    """Two runs of one input can be compared line by line."""
+    pods = [workload(name, "open") for name in ("b", "c", "a", "e", "d")]
+    done = run("--output", "json", "--from", "open/*", "--to", "open/*", objects=pods)
+
+    ends = [(line["from"], line["to"]) for line in json.loads(done.stdout)]
+    assert len(ends) == 20
+    assert ends == sorted(ends)
+
+
 def test_rows_can_be_about_namespaces(run):
     lines = json.loads(run("--by", "namespace", "--output", "json", "--to", "data").stdout)
 
