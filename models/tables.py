@@ -61,7 +61,8 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-_json = JSON().with_variant(JSONB(), "postgresql")
+# None is NULL: JSON's own null would be a value, and `IS NULL` would not find it
+_json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 _id = BigInteger().with_variant(Integer(), "sqlite")  # SQLite counts rows by INTEGER only
 
 

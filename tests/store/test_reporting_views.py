@@ -100,6 +100,13 @@ def test_a_policy_change_is_shown_with_what_it_closed(store):
     ]
 
 
+def test_a_policy_change_that_nobody_worked_out_says_so(store):
+    store.record(recording(1, revisions=(revision(b"a", key=POLICY),)))
+
+    [(worked_out, widened, closed)] = rows(store, "policy_changes", "is_worked_out, widened_count, closed_count")
+    assert (bool(worked_out), widened, closed) == (False, 0, 0)
+
+
 def test_a_waiver_is_shown_as_expired_with_what_it_covers(store):
     store.record(recording(1, failing(waiver="W-1"), waivers=(waiver(),)))
 
