@@ -1,7 +1,7 @@
 """`make dashboards`: writes what is generated and committed; `--check` fails where a file differs.
 
-Generated: Prometheus rules, the same as a PrometheusRule, Alertmanager's configuration, docs/metrics.md,
-docs/reporting.md.
+Generated: Prometheus rules, the same as a PrometheusRule, Alertmanager's configuration, Grafana's boards,
+docs/metrics.md, docs/reporting.md.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from typing import Any
 import yaml
 
 from dashboards import alerts
+from dashboards.boards import all as boards
 from models import metrics, reporting
 
+BOARDS = Path("dashboards/grafana/boards")
 ROOT = Path(__file__).resolve().parent.parent
 REPORTING_HEAD = """\
 # The reporting views
@@ -43,6 +45,7 @@ def generated() -> dict[Path, str]:
         Path("dashboards/alertmanager/alertmanager.yaml"): NOTE + _yaml(alerts.alertmanager()),
         Path("docs/metrics.md"): metrics_page(),
         Path("docs/reporting.md"): reporting_page(),
+        **{BOARDS / f"{uid}.json": boards.text(board) for uid, board in boards.documents().items()},
     }
 
 

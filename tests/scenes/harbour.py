@@ -20,12 +20,16 @@ from parts.segmon import Segmon
 from models import tables
 from monitor import clock
 from monitor.demo import story
-from monitor.store import Store
+from monitor.store import Store, queries
 
 WAIT = 60.0
 NODE = "harbour-logs"
 SCRAPE_SECONDS = 1
 USUAL_RECORDS = 13
+ALL_RECORDS = 16
+OPEN_IN_SHOP = 3
+LINES_SPAN = timedelta(seconds=6)
+"""The lines of a traffic file lie within less."""
 
 
 class Harbour:
@@ -101,32 +105,55 @@ class Harbour:
             "static_configs": targets,
         }
 
-    # The story, each step when the one before it is recorded
+    # The story, each step when the one before it is recorded and scraped
 
     def _play(self) -> None:
-        effects = {
-            story.usual_traffic: lambda: self._records() >= USUAL_RECORDS,
-            story.delete_policy: lambda: self._moves("namespace/payments")[-1:] == ["opened"],
-            story.restore_policy: lambda: self._moves("namespace/payments")[-1:] == ["resolved"],
-            story.crossing_traffic: lambda: self._moves("namespace/records")[-1:] == ["opened"],
+        seen = {
+            story.usual_traffic: (lambda: self._records() >= USUAL_RECORDS, None),
+            story.delete_policy: (self._moved("namespace/payments", "opened"), ("namespace/payments", 1)),
+            story.restore_policy: (self._moved("namespace/payments", "resolved"), ("namespace/payments", 0)),
+            story.crossing_traffic: (self._moved("namespace/records", "opened"), ("namespace/records", 1)),
         }
         self._wait("the cluster is judged", lambda: self._moves("namespace/shop"))
+        self._wait("the record reaches back as far as the lines of the story", self._reaches_back)
+        self._wait("the log is heard and all evidence fresh", self._all_fresh)
+        self._wait("the worker is scraped", lambda: self._open_in("namespace/shop") == OPEN_IN_SHOP)
         for step in story.STORY:
             step.act(self.stage, clock.now())
-            self._wait(step.told, effects[step.act])
+            recorded, scraped = seen[step.act]
+            self._wait(step.told, recorded)
+            if scraped:
+                self._wait(f"{step.told}, as scraped", lambda: self._open_in(scraped[0]) == scraped[1])  # noqa: B023
+        self._wait("the last records are counted", lambda: self._records() >= ALL_RECORDS)
 
     def _wait(self, what: str, holds: Callable[[], object]) -> None:
         until(holds, within=WAIT, what=what)
 
     def _records(self) -> int:
         with self.store.look() as look:
-            return look.execute(sa.select(sa.func.sum(tables.source_position.c.records))).scalar() or 0
+            return look.execute(sa.select(sa.func.sum(tables.flow_window.c.count))).scalar() or 0
 
     def _moves(self, domain: str) -> list[str]:
         table = tables.finding_transition
         moves = sa.select(table.c.transition).where(table.c.domain == domain).order_by(table.c.id)
         with self.store.look() as look:
             return list(look.execute(moves).scalars())
+
+    def _moved(self, domain: str, how: str) -> Callable[[], bool]:
+        return lambda: self._moves(domain)[-1:] == [how]
+
+    def _open_in(self, domain: str) -> float | None:
+        return self.prometheus.value(f'sum(segmon_findings_open{{domain="{domain}"}})')
+
+    def _reaches_back(self) -> bool:
+        with self.store.look() as look:
+            first = look.execute(sa.select(sa.func.min(tables.fact_revision.c.at))).scalar()
+        return first is not None and clock.now() - first > LINES_SPAN
+
+    def _all_fresh(self) -> bool:
+        with self.store.look() as look:
+            inputs = queries.inputs(look, self.cluster)
+        return bool(inputs) and all(each.state in {"fresh", "not_served"} for each in inputs)
 
     def _report(self) -> None:
         now = clock.now()

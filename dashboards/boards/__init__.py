@@ -1,0 +1,1 @@
+"""The boards: layout here, questions in `dashboards.queries`, choices in `dashboards.boards.variables`."""
