@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from models.compliance import Input
+
 RUNBOOKS = "https://github.com/segmon/segmon/blob/main/docs/runbooks"
 OWNER = "max by (cluster, domain, owner) (segmon_domain_info)"
 DEFAULT_DENY = "control=~'default-deny-.+', domain!='_other'"
@@ -296,7 +298,11 @@ def prometheus_rule() -> dict[str, Any]:
 
 
 def alertmanager() -> dict[str, Any]:
-    """Grouped by domain, compliance silenced while evidence of the same cluster is stale."""
+    """Grouped by domain, compliance silenced while evidence of the same cluster is stale.
+
+    Silent log sources silence only what says the same, that something is not evaluated: what policies do is judged
+    without them, and a flow that was seen was seen.
+    """
     return {
         "route": {
             "receiver": "segmon",
@@ -307,8 +313,16 @@ def alertmanager() -> dict[str, Any]:
         },
         "inhibit_rules": [
             {
-                "source_matchers": ['alertname =~ "SegmonEvidenceStale|SegmonEvidenceStaleForLong"'],
+                "source_matchers": [
+                    'alertname =~ "SegmonEvidenceStale|SegmonEvidenceStaleForLong"',
+                    f'input != "{Input.FLOWS}"',
+                ],
                 "target_matchers": ['segmon = "compliance"'],
+                "equal": ["cluster"],
+            },
+            {
+                "source_matchers": ['alertname =~ "SegmonEvidenceStale|SegmonEvidenceStaleForLong"'],
+                "target_matchers": ['alertname = "SegmonNotEvaluated"'],
                 "equal": ["cluster"],
             },
             {
