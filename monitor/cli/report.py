@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from models.errors import UserError
+from models.errors import CannotEvaluateError, UserError
 from monitor.cli.context import Output, emit, loaded, printable
 from monitor.cli.database import ClusterName, Url, clusters_of, opened
 
 if TYPE_CHECKING:
-    from monitor.reports.gathering import Making
+    from monitor.reports.gathering import Making, Progress
+    from monitor.reports.making import Done
+    from monitor.reports.scheduling import Period, Schedule
+    from monitor.store import Store
+
+CLOCKS_APART_SECONDS = 60
 
 report_app = typer.Typer(no_args_is_help=True, help="Audit reports: HTML, CSV and JSON with a manifest.")
 
@@ -40,12 +48,16 @@ def create(
         raise UserError("which domains? give --domain level/name, or --all")
     store = opened(loaded(ctx, {"database.url": database}))
     period = _time(from_, "--from"), _time(to, "--to")
+    now = _making(store)
+    told = _Told()
     for name in clusters_of(store, cluster):
         scope = Scope(cluster=name, domain=domain, from_at=period[0], to_at=period[1])
-        place = making.make(store, scope, _making(), out)
-        if place is None:
+        with _progress(name) as progress:
+            done = making.make(store, making.Order(scope=scope, out=out), now, progress)
+        if done is None:
             raise UserError("the same report is being made by somebody else\n       fix: try again")
-        typer.echo(f"✔ {printable(name)}: {place}")
+        told.made(name, done)
+    told.end()
 
 
 @report_app.command("due")
@@ -57,20 +69,78 @@ def due(
     cluster: ClusterName = None,
     database: Url = None,
 ) -> None:
-    """Reports of the last period that is over, once each, however often and from wherever this is run."""
-    from monitor.reports import making, scheduling  # noqa: PLC0415
+    """Reports of the periods that are over, once each, however often and from wherever this is run.
+
+    Begins with the last period that is over; periods missed since the last report are made up for. Days, weeks (from
+    Monday) and months are UTC. Exit 3 if a report could not be made for lack of evidence, after all others were made.
+    """
+    from monitor.reports import scheduling  # noqa: PLC0415
+
+    kinds = [_schedule(wanted) for wanted in schedule]
+    store = opened(loaded(ctx, {"database.url": database}))
+    now = _making(store)
+    told = _Told()
+    for name in clusters_of(store, cluster):
+        for kind in kinds:
+            periods = scheduling.due(kind, store.reports_made_until(name, kind.value), now.at)
+            if not periods:
+                typer.echo(f"✔ {printable(name)} {kind.value}: made already")
+            for period in periods:
+                _make_due(store, name, (kind, period, out, now), told)
+    told.end()
+
+
+def _make_due(store: Store, cluster: str, wanted: tuple[Schedule, Period, Path, Making], told: _Told) -> None:
+    from monitor.reports import making  # noqa: PLC0415
     from monitor.store.periods import Scope  # noqa: PLC0415
 
-    store = opened(loaded(ctx, {"database.url": database}))
-    for wanted in schedule:
-        if wanted not in list(scheduling.Schedule):
-            raise UserError(f"no schedule {wanted!r}; known: {', '.join(scheduling.Schedule)}")
-        kind, now = scheduling.Schedule(wanted), _making()
-        begin, end = scheduling.last_period(kind, now.at)
-        for name in clusters_of(store, cluster):
-            scope = Scope(cluster=name, domain="", from_at=begin, to_at=end)
-            place = making.make(store, scope, now, out, kind)
-            typer.echo(f"✔ {printable(name)} {wanted}: {place or 'made already, or being made'}")
+    kind, (begin, end), out, now = wanted
+    scope = Scope(cluster=cluster, domain="", from_at=begin, to_at=end)
+    what = f"{cluster} {kind.value} {begin:%Y-%m-%d}"
+    try:
+        with _progress(what) as progress:
+            done = making.make(store, making.Order(scope=scope, out=out, schedule=kind), now, progress)
+    except CannotEvaluateError as error:
+        told.problems.append(f"{what}: {error}")
+        return
+    if done is None:
+        typer.echo(f"✔ {printable(what)}: made already, or being made")
+    else:
+        told.made(what, done)
+
+
+class _Told:
+    """What was made, and what the exit code is to say at the end."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+
+    def made(self, what: str, done: Done) -> None:
+        typer.echo(f"{'✔' if done.is_evaluated else '?'} {printable(what)}: {done.place}")
+        if not done.is_evaluated:
+            self.problems.append(f"{what}: nothing was evaluated in the period; the report says so")
+
+    def end(self) -> None:
+        if self.problems:
+            raise CannotEvaluateError("\n       ".join(printable(line) for line in self.problems))
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Progress]:
+    """A bar of domains on a terminal, nothing elsewhere."""
+    if not sys.stderr.isatty():
+        from monitor.reports.gathering import silent  # noqa: PLC0415
+
+        yield silent
+        return
+    from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+    text = TextColumn("{task.description}", markup=False)
+    columns = (text, BarColumn(), MofNCompleteColumn(), TextColumn("domains"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(printable(what), total=None)
+        yield lambda done, of: bar.update(task, completed=done, total=of)
 
 
 @report_app.command("list")
@@ -90,21 +160,55 @@ def list_(
 
 
 @report_app.command("verify")
-def verify(folder: Annotated[Path, typer.Argument(help="The report's folder.")]) -> None:
-    """Compare every file with the manifest. Exit 3 names the first that differs."""
+def verify(
+    ctx: typer.Context,
+    folder: Annotated[Path, typer.Argument(help="The report's folder.")],
+    *,
+    database: Annotated[
+        str | None,
+        typer.Option("--database", help="URL of the record to hold the manifest against.", show_default=False),
+    ] = None,
+) -> None:
+    """Compare every file with the manifest, and the manifest with the record. Exit 3 names the first that differs."""
     from monitor.reports import checking  # noqa: PLC0415
 
     found = checking.check(folder)
-    typer.echo(f"✔ {found.report}: {len(found.files)} files are as they were made")
+    manifest = found.manifest
+    typer.echo(f"✔ {printable(manifest.report)}: {len(manifest.files)} files are as they were made")
+    if database is None:
+        typer.echo(
+            f"? the manifest was not held against the record: give --database URL; its SHA-256 is {found.digest}"
+        )
+        return
+    number = checking.check_record(opened(loaded(ctx, {"database.url": database})), found, folder)
+    typer.echo(f"✔ the manifest is that of {number} in the record of {printable(manifest.cluster)}: {found.digest}")
 
 
-def _making() -> Making:
+def _making(store: Store) -> Making:
+    """Now. A clock that differs from the database's would report on days that are not over, or leave some out."""
     from importlib import metadata  # noqa: PLC0415
 
     from monitor import clock  # noqa: PLC0415
     from monitor.reports.gathering import Making  # noqa: PLC0415
+    from monitor.store import queries  # noqa: PLC0415
 
-    return Making(at=clock.now(), release=metadata.version("segmon"))
+    now = clock.now()
+    with store.look() as connection:
+        theirs = queries.server_time(connection)
+    if abs((theirs - now).total_seconds()) > CLOCKS_APART_SECONDS:
+        raise UserError(
+            f"this machine's clock says {now:%Y-%m-%d %H:%M:%S}, the database's {theirs:%Y-%m-%d %H:%M:%S} UTC\n"
+            "       fix: set the one that is wrong"
+        )
+    return Making(at=now, release=metadata.version("segmon"))
+
+
+def _schedule(wanted: str) -> Schedule:
+    from monitor.reports.scheduling import Schedule  # noqa: PLC0415
+
+    if wanted not in list(Schedule):
+        raise UserError(f"no schedule {wanted!r}; known: {', '.join(Schedule)}")
+    return Schedule(wanted)
 
 
 def _time(text: str, flag: str) -> datetime:

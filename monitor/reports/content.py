@@ -7,8 +7,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from monitor.store.periods import ChainPlace, ChangeRow, DomainSpan, MemberSpan, WaiverSpan
-from monitor.store.queries import GapRow
+from monitor.store.periods import ChainPlace, DomainSpan
+from monitor.store.populations import Count
 
 
 class Met(StrEnum):
@@ -25,6 +25,7 @@ class Result(StrEnum):
     """One control of one domain over the whole period."""
 
     MET = "met"
+    WAIVED = "met by waiver"  # where it was not met, a waiver accepted it; it is not counted as met
     PARTIALLY = "partially met"
     NOT_MET = "not met"
     NOT_EVALUATED = "not evaluated"
@@ -32,16 +33,33 @@ class Result(StrEnum):
 
 
 class Span(Struct, frozen=True, kw_only=True):
-    """A stretch of time, from included, to excluded. `reason`: why not, where it is not met or not evaluated."""
+    """A stretch of time, from included, to excluded. `reason`: why not, where it is not met or not evaluated.
+
+    `began`, `ended`: what changed at its two ends, in words; empty where it reaches over the period's.
+    """
 
     met: Met
     from_at: datetime
     to_at: datetime
     reason: str = ""
+    began: tuple[str, ...] = ()
+    ended: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:
         return (self.to_at - self.from_at).total_seconds()
+
+    @property
+    def is_breach(self) -> bool:
+        return self.met in {Met.NOT_MET, Met.WAIVED}
+
+
+class Worst(Struct, frozen=True, kw_only=True):
+    """The first moment at which most subjects of a control failed."""
+
+    at: datetime
+    failing: int
+    of: int
 
 
 class ControlSection(Struct, frozen=True, kw_only=True):
@@ -50,15 +68,10 @@ class ControlSection(Struct, frozen=True, kw_only=True):
     result: Result
     seconds: dict[str, float]  # by Met
     share: float | None  # of the time that counts; None = no time that counts
+    gaps: int  # stretches in which it was not met, waived or not
+    longest_gap_seconds: float
+    worst: Worst | None
     spans: tuple[Span, ...]
-
-    @property
-    def breaches(self) -> tuple[Span, ...]:
-        return tuple(span for span in self.spans if span.met in {Met.NOT_MET, Met.WAIVED})
-
-    @property
-    def holes(self) -> tuple[Span, ...]:
-        return tuple(span for span in self.spans if span.met is Met.NOT_EVALUATED)
 
 
 class DomainSection(Struct, frozen=True, kw_only=True):
@@ -69,20 +82,26 @@ class DomainSection(Struct, frozen=True, kw_only=True):
     workloads_at_start: int
     workloads_at_end: int
     workloads_ever: int
-    members: tuple[MemberSpan, ...]
     controls: tuple[ControlSection, ...]
 
 
-class Move(Struct, frozen=True, kw_only=True):
+class ControlMove(Struct, frozen=True, kw_only=True):
+    """A step of a finding's history. `position`: the facts it was judged on, as `segmon verify` covers them."""
+
     at: datetime
     transition: str
     severity: str
     sentence: str
-    reason: str = ""
+    reason: str
+    position: str
 
 
 class Finding(Struct, frozen=True, kw_only=True):
-    """A finding that was open at some moment of the period, as it stood at its end."""
+    """A finding that was open at some moment of the period, as it stood at its end.
+
+    `detected_seconds`: from the last change of what decides, at most 5 s before, to its opening; None = none was seen.
+    `lapsed`: the waiver that no longer covers it.
+    """
 
     id: str
     domain: str
@@ -92,13 +111,105 @@ class Finding(Struct, frozen=True, kw_only=True):
     state: str  # open, waived, resolved
     sentence: str
     proof: tuple[str, ...]
+    facts: tuple[str, ...]
     fix: str
     owner: str
     waiver: str
+    lapsed: str
     opened_at: datetime
     resolved_at: datetime | None
     open_seconds: float  # within the period
-    history: tuple[Move, ...]
+    waived_seconds: dict[str, float]  # within the period, by waiver
+    detected_seconds: float | None
+    resolved_after_seconds: float | None  # from its opening, if it was resolved in the period
+    was_open_at_start: bool
+    reopened: int  # times, in the period
+    history: tuple[ControlMove, ...]
+
+
+class WaiverUse(Struct, frozen=True, kw_only=True):
+    """One version of a waiver, as it was declared in the period, and what it was used for."""
+
+    name: str
+    control: str
+    domain: str
+    subject: str
+    reason: str
+    requester: str
+    approver: str
+    ticket: str
+    compensating_control: str
+    granted_at: datetime
+    expires_at: datetime
+    declared_at: datetime
+    withdrawn_at: datetime | None
+    findings: int  # that it covered at some moment of the period
+    seconds: float  # of findings waived, within the period
+    still_failing: int  # findings that it no longer covers, and that were open at the end
+    remarks: tuple[str, ...]
+
+
+class Pods(Struct, frozen=True, kw_only=True):
+    """The population reconciled: pods that the API server told of, against pods that domains hold."""
+
+    known: int
+    held: int
+    outside: tuple[str, ...]  # known and in no domain, with the reason; the first of them
+    outside_count: int
+    unknown_count: int  # held by a domain, and not known
+
+
+class Population(Struct, frozen=True, kw_only=True):
+    counts: tuple[Count, ...]
+    at_start: Pods
+    at_end: Pods
+
+
+class Moved(Struct, frozen=True, kw_only=True):
+    """A control of a domain whose result is another than in the period before."""
+
+    domain: str
+    control: str
+    before: str
+    now: str
+    share_before: float | None
+    share_now: float | None
+
+
+class Comparison(Struct, frozen=True, kw_only=True):
+    """Against the period before, off the same record. `is_evaluated` False: it has no evidence, nothing to compare."""
+
+    from_at: datetime
+    to_at: datetime
+    is_evaluated: bool
+    share: float | None = None
+    gaps: int = 0
+    worse: tuple[Moved, ...] = ()
+    better: tuple[Moved, ...] = ()
+    domains_new: tuple[str, ...] = ()
+    domains_gone: tuple[str, ...] = ()
+
+
+class Durations(Struct, frozen=True, kw_only=True):
+    """Of findings of one severity: how many, and the median and the longest seconds."""
+
+    severity: str
+    opened: int
+    reopened: int
+    resolved: int
+    median_seconds_to_resolve: float | None
+    longest_seconds_to_resolve: float | None
+    median_seconds_to_detect: float | None
+
+
+class FindingCounts(Struct, frozen=True, kw_only=True):
+    at_start: int
+    opened: int
+    reopened: int
+    resolved: int
+    at_end: int
+    waived_at_end: int
+    by_severity: tuple[Durations, ...]
 
 
 class Report(Struct, frozen=True, kw_only=True):
@@ -111,16 +222,19 @@ class Report(Struct, frozen=True, kw_only=True):
     to_at: datetime
     made_at: datetime
     release: str
+    catalogue: str  # digest of the controls it was made with
+    calico_version: str  # "" = not known
     first_evidence_at: datetime
     chain: ChainPlace
     sentence: str
+    results: dict[str, int]  # controls of domains, by Result
     share: float | None
     seconds: dict[str, float]
-    population_at_start: dict[str, int]
-    population_at_end: dict[str, int]
-    domains: tuple[DomainSection, ...]
-    findings: tuple[Finding, ...]
-    changes: tuple[ChangeRow, ...]
-    waivers: tuple[WaiverSpan, ...]
-    gaps: tuple[GapRow, ...]
+    gaps: int
+    findings: FindingCounts
+    comparison: Comparison
+    population: Population
+    changes: int
+    evidence_gaps: int
+    waivers: tuple[WaiverUse, ...]
     limitations: tuple[str, ...]

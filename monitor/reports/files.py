@@ -1,136 +1,239 @@
-"""The files of a report, all from the same values: JSON, CSV tables, HTML, and the manifest with their digests.
+"""The files of a report, written row by row from the same values: JSON, CSV tables, HTML, and the manifest.
 
-The time and the release that made it stand in the manifest and in HTML and JSON, nowhere else.
+Nothing is kept: a row goes to its files and is let go, so that a month of a large cluster fits in memory. The time and
+the release that made it stand in the manifest and in HTML and JSON, nowhere else.
 """
 
 from __future__ import annotations
 
 import csv
 import hashlib
-import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
-from typing import Any
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 
 import msgspec
 
 from monitor.reports import rendering
-from monitor.reports.content import Report
+from monitor.reports.content import DomainSection, Finding, Report
+from monitor.reports.counting import Counted
+from monitor.store.periods import ChangeRow, DomainSpan, MemberSpan
+from monitor.store.queries import GapRow
 
 MANIFEST = "manifest.json"
-_RISKY = ("=", "+", "-", "@", "\t", "\r", "\n")
+_RISKY = frozenset("=+-@\t\r\n")
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+_FINDING = ("id", "domain", "control", "subject", "severity", "state", "sentence", "proof", "fix", "owner", "waiver")
+_FINDING_TIMES = ("opened_at", "resolved_at", "open_seconds", "detected_seconds", "resolved_after_seconds", "reopened")
+_MOVE = ("at", "transition", "severity", "sentence", "reason", "position")
+_CHANGE = ("at", "kind", "namespace", "name", "change", "approval", "before", "after", "widened", "closed")
+_WAIVER = (
+    *("name", "control", "domain", "subject", "reason", "requester", "approver", "ticket", "compensating_control"),
+    *("granted_at", "expires_at", "declared_at", "withdrawn_at", "findings", "seconds", "still_failing", "remarks"),
+)
+_GAP = ("input", "from_at", "to_at", "reason")
+_SECONDS = ("met", "not met", "not met, waived", "not evaluated", "not applicable")
+
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "results": (
+        *("domain", "control", "result", "share"),
+        *(f"{name.replace(', ', '_').replace(' ', '_')}_seconds" for name in _SECONDS),
+        *("gaps", "longest_gap_seconds", "worst_at", "worst_failing", "worst_of"),
+    ),
+    "statuses": ("domain", "control", "counts_as", "from", "to", "seconds", "reason", "began", "ended"),
+    "findings": (*_FINDING, *_FINDING_TIMES),
+    "transitions": ("finding", "domain", "control", "subject", *_MOVE),
+    "members": ("domain", "workload", "pods", "from", "to"),
+    "changes": _CHANGE,
+    "waivers": _WAIVER,
+    "gaps": _GAP,
+}
+"""The CSV files and their columns (docs/reports.md)."""
 
 
-def rendered(report: Report) -> dict[str, bytes]:
-    """Every file by name, without the manifest."""
-    files = {"report.html": rendering.html(report).encode(), "report.json": _json(report)}
-    return files | {f"{name}.csv": table(report) for name, table in _TABLES.items()}
+class Digested:
+    """A file whose digest is known when it is written."""
+
+    def __init__(self, place: Path) -> None:
+        self._file = place.open("xb")
+        self._sha256 = hashlib.sha256()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._file.close()
+
+    def put(self, content: bytes) -> None:
+        self._sha256.update(content)
+        self._file.write(content)
+
+    def write(self, text: str) -> None:
+        """What the CSV writer calls."""
+        self.put(text.encode())
+
+    @property
+    def digest(self) -> str:
+        return self._sha256.hexdigest()
 
 
-def manifest(report: Report, files: Mapping[str, bytes]) -> bytes:
-    return _json(
-        {
-            "report": report.id,
-            "cluster": report.cluster,
-            "domain": report.domain,
-            "from": report.from_at,
-            "to": report.to_at,
-            "made_at": report.made_at,
-            "release": report.release,
-            "chain": report.chain,
-            "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
-        }
-    )
+class Items:
+    """A JSON array, one element a line."""
+
+    def __init__(self, file: Digested) -> None:
+        self._file = file
+        self._before = b"\n"
+
+    def add(self, value: Any) -> None:
+        self._file.put(self._before)
+        self._file.put(_encode(value))
+        self._before = b",\n"
 
 
-def _json(value: Any) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(value, order="sorted"), indent=1) + b"\n"
+class Pack:
+    """A report's files in a folder. Lists are opened in the order in which they stand in the JSON."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._stack = ExitStack()
+        self._files: dict[str, Digested] = {}
+        self._tables: dict[str, Any] = {}
+        self._pages: list[str] = []
+
+    def __enter__(self) -> Self:
+        for name, columns in COLUMNS.items():
+            self._tables[name] = csv.writer(self._open(f"{name}.csv"), lineterminator="\r\n")
+            self._tables[name].writerow(columns)
+        self._open("report.json").put(b"{")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stack.close()
+
+    def _open(self, name: str) -> Digested:
+        self._files[name] = self._stack.enter_context(Digested(self._folder / name))
+        return self._files[name]
+
+    @property
+    def _json(self) -> Digested:
+        return self._files["report.json"]
+
+    def _row(self, table: str, values: Iterable[Any]) -> None:
+        self._tables[table].writerow([cell(value) for value in values])
+
+    @contextmanager
+    def _items(self, name: str) -> Iterator[Items]:
+        self._json.put(_encode(name) + b":[")
+        yield Items(self._json)
+        self._json.put(b"],\n")
+
+    def changes(self, rows: Iterable[ChangeRow]) -> Iterator[ChangeRow]:
+        """Written as they pass."""
+        return self._listed("changes", rows, _CHANGE)
+
+    def gaps(self, rows: Iterable[GapRow]) -> Iterator[GapRow]:
+        return self._listed("gaps", rows, _GAP)
+
+    def _listed(self, name: str, rows: Iterable[Any], columns: Sequence[str]) -> Iterator[Any]:
+        with self._items(name) as items:
+            for row in rows:
+                items.add(row)
+                self._row(name, (getattr(row, column) for column in columns))
+                yield row
+
+    @contextmanager
+    def domains(self) -> Iterator[None]:
+        self._json.put(b'"domains":[')
+        yield
+        self._json.put(b"],\n")
+
+    @contextmanager
+    def domain(self, identity: str, described: Sequence[DomainSpan], *, is_first: bool) -> Iterator[None]:
+        self._json.put(b"\n{" if is_first else b",\n{")
+        self._json.put(b'"id":' + _encode(identity) + b',"described":' + _encode(described) + b",\n")
+        yield
+        self._json.put(b"}")
+
+    def members(self, rows: Iterable[MemberSpan]) -> Iterator[MemberSpan]:
+        with self._items("members") as items:
+            for row in rows:
+                items.add(row)
+                self._row("members", (row.domain, row.subject, row.pods, row.from_at, row.to_at))
+                yield row
+
+    def findings(self, rows: Iterable[Finding]) -> Iterator[Finding]:
+        with self._items("findings") as items:
+            for row in rows:
+                items.add(row)
+                self._row("findings", (getattr(row, name) for name in (*_FINDING, *_FINDING_TIMES)))
+                about = (row.id, row.domain, row.control, row.subject)
+                self._tables["transitions"].writerows(
+                    [cell(value) for value in (*about, *(getattr(move, name) for name in _MOVE))]
+                    for move in row.history
+                )
+                yield row
+
+    def section(self, section: DomainSection, page: str) -> None:
+        """The end of a domain: its controls."""
+        counts = (section.workloads_at_start, section.workloads_at_end, section.workloads_ever)
+        for name, count in zip(("workloads_at_start", "workloads_at_end", "workloads_ever"), counts, strict=True):
+            self._json.put(_encode(name) + b":" + _encode(count) + b",")
+        self._json.put(b'\n"controls":[')
+        items = Items(self._json)
+        for control in section.controls:
+            items.add(control)
+            worst = (control.worst.at, control.worst.failing, control.worst.of) if control.worst else (None, None, None)
+            seconds = (control.seconds[name] for name in _SECONDS)
+            said = (section.id, control.control, control.result.value, control.share)
+            self._row("results", (*said, *seconds, control.gaps, control.longest_gap_seconds, *worst))
+            for span in control.spans:
+                about = (section.id, control.control, span.met.value, span.from_at, span.to_at, span.seconds)
+                self._row("statuses", (*about, span.reason, span.began, span.ended))
+        self._json.put(b"]")
+        self._pages.append(page)
+
+    def finish(self, report: Report, counted: Counted) -> bytes:
+        """The rest of JSON, the HTML, and the manifest with the digests of all; returns the manifest."""
+        for waiver in report.waivers:
+            self._row("waivers", (getattr(waiver, name) for name in _WAIVER))
+        self._json.put(b'"report":' + _encode(report) + b"}\n")
+        head, tail = rendering.frame(report, counted, self._json.digest)
+        page = self._open("report.html")
+        for part in (head, *self._pages, tail):
+            page.write(part)
+        manifest = _manifest(report, {name: file.digest for name, file in sorted(self._files.items())})
+        (self._folder / MANIFEST).write_bytes(manifest)
+        return manifest
 
 
-def _csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(columns)
-    writer.writerows([_cell(value) for value in row] for row in rows)
-    return out.getvalue().encode()
-
-
-def _cell(value: Any) -> str:
-    """A cell that a spreadsheet would take for a formula is quoted."""
+def cell(value: Any) -> str:
+    """A cell that a spreadsheet would take for a formula starts with an apostrophe instead."""
+    if type(value) is str:
+        return f"'{value}" if value[:1] in _RISKY else value
     if value is None:
         return ""
     if isinstance(value, datetime):
-        return value.isoformat().replace("+00:00", "Z")
+        return f"{value.isoformat()[:-6]}Z"
     if isinstance(value, float):
-        return f"{value:.3f}".rstrip("0").rstrip(".")
-    text = "\n".join(value) if isinstance(value, tuple | list) else str(value)
-    return f"'{text}" if text.startswith(_RISKY) else text
+        return f"{value:.6f}".rstrip("0").rstrip(".")
+    return cell("\n".join(value)) if isinstance(value, tuple | list) else str(value)
 
 
-def _findings(report: Report) -> bytes:
-    columns = ("id", "domain", "control", "subject", "severity", "state", "sentence", "proof", "fix", "owner", "waiver")
-    times = ("opened_at", "resolved_at", "open_seconds")
-    return _csv((*columns, *times), ([getattr(each, name) for name in (*columns, *times)] for each in report.findings))
-
-
-def _transitions(report: Report) -> bytes:
-    columns = ("at", "transition", "severity", "sentence", "reason")
-    rows = (
-        [each.id, each.domain, each.control, each.subject, *(getattr(move, name) for name in columns)]
-        for each in report.findings
-        for move in each.history
-    )
-    return _csv(("finding", "domain", "control", "subject", *columns), rows)
-
-
-def _statuses(report: Report) -> bytes:
-    rows = (
-        [domain.id, control.control, span.met.value, span.from_at, span.to_at, span.seconds, span.reason]
-        for domain in report.domains
-        for control in domain.controls
-        for span in control.spans
-    )
-    return _csv(("domain", "control", "counts_as", "from", "to", "seconds", "reason"), rows)
-
-
-def _members(report: Report) -> bytes:
-    rows = (
-        [member.domain, member.subject, member.pods, member.from_at, member.to_at]
-        for domain in report.domains
-        for member in domain.members
-    )
-    return _csv(("domain", "workload", "pods", "from", "to"), rows)
-
-
-def _listed(name: str, columns: Sequence[str]) -> Callable[[Report], bytes]:
-    def table(report: Report) -> bytes:
-        return _csv(columns, ([getattr(each, column) for column in columns] for each in getattr(report, name)))
-
-    return table
-
-
-_TABLES: dict[str, Callable[[Report], bytes]] = {
-    "findings": _findings,
-    "transitions": _transitions,
-    "statuses": _statuses,
-    "members": _members,
-    "changes": _listed(
-        "changes", ("at", "kind", "namespace", "name", "change", "approval", "before", "after", "widened", "closed")
-    ),
-    "waivers": _listed(
-        "waivers",
-        (
-            "name",
-            "control",
-            "domain",
-            "subject",
-            "reason",
-            "requester",
-            "approver",
-            "ticket",
-            "granted_at",
-            "expires_at",
-        ),
-    ),
-    "gaps": _listed("gaps", ("input", "from_at", "to_at", "reason")),
-}
+def _manifest(report: Report, digests: dict[str, str]) -> bytes:
+    said = {
+        "report": report.id,
+        "cluster": report.cluster,
+        "domain": report.domain,
+        "from": report.from_at,
+        "to": report.to_at,
+        "made_at": report.made_at,
+        "release": report.release,
+        "catalogue": report.catalogue,
+        "chain": report.chain,
+        "files": digests,
+    }
+    return msgspec.json.format(msgspec.json.encode(said, order="sorted"), indent=1) + b"\n"

@@ -5,39 +5,82 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from msgspec import structs
+from msgspec import Struct, structs
 
-from monitor.reports.content import ControlSection, Met, Result, Span
+from monitor.reports.content import ControlSection, Met, Result, Span, Worst
+from monitor.store.periods import DomainSpan
 from monitor.store.queries import StatusRow
 
 BEFORE_EVIDENCE = "before the first evaluation of this cluster"
+NO_STATUS = "no evaluation of this control was recorded"
 
 _MET = {"pass": Met.MET, "warn": Met.MET, "fail": Met.NOT_MET, "skip": Met.NOT_APPLICABLE}
 
 
-def section(control: str, title: str, spans: Sequence[Span]) -> ControlSection:
-    seconds = totals(spans)
+class Existence(Struct, frozen=True):
+    """When a domain was there, within the period. `unseen_until`: evidence of the cluster began only then, and it was
+    there from the beginning for all that is known.
+    """
+
+    spans: tuple[tuple[datetime, datetime], ...]
+    unseen_until: datetime | None
+
+
+def existence(
+    described: Iterable[DomainSpan], period: tuple[datetime, datetime], seen_first: tuple[datetime, datetime]
+) -> Existence:
+    """`seen_first`: the first evidence, and until when what is seen for the first time may have been there before."""
+    begin, end = period
+    spans: list[tuple[datetime, datetime]] = []
+    for each in described:
+        start, stop = max(each.from_at, begin), min(each.to_at or end, end)
+        if spans and spans[-1][1] == start:
+            spans[-1] = (spans[-1][0], stop)
+        elif start < stop:
+            spans.append((start, stop))
+    first, looked_until = seen_first
+    is_older = bool(spans) and begin < spans[0][0] <= looked_until
+    return Existence(spans=tuple(spans), unseen_until=max(first, spans[0][0]) if is_older else None)
+
+
+def section(control: str, title: str, rows: Sequence[StatusRow], being: Existence, begin: datetime) -> ControlSection:
+    every = spans(rows, being, begin)
+    seconds = totals(every)
+    breaches = [span.seconds for span in every if span.is_breach]
     return ControlSection(
         control=control,
         title=title,
-        result=result(spans),
+        result=result(every),
         seconds=seconds,
         share=share(seconds),
-        spans=tuple(spans),
+        gaps=len(breaches),
+        longest_gap_seconds=max(breaches, default=0.0),
+        worst=worst(rows, begin),
+        spans=tuple(every),
     )
 
 
-def spans(rows: Iterable[StatusRow], period: tuple[datetime, datetime], *, unseen_until: datetime | None) -> list[Span]:
-    """What each stretch counts as; neighbours that say the same are one. `unseen_until`: evidence began only then."""
-    begin, end = period
+def spans(rows: Sequence[StatusRow], being: Existence, begin: datetime) -> list[Span]:
+    """What each stretch counts as; neighbours that say the same are one. Time without a status is not evaluated.
+
+    `rows` are closed, in order, and end within the period.
+    """
     found: list[Span] = []
-    if unseen_until is not None and unseen_until > begin:
-        before = Span(met=Met.NOT_EVALUATED, from_at=begin, to_at=min(unseen_until, end), reason=BEFORE_EVIDENCE)
-        found.append(before)
-    for row in rows:
-        start, stop = max(row.from_at, begin), min(row.to_at or end, end)
-        if start < stop:
-            _append(found, Span(met=met(row), from_at=start, to_at=stop, reason=_reason(row)))
+    if being.unseen_until is not None:
+        found.append(Span(met=Met.NOT_EVALUATED, from_at=begin, to_at=being.unseen_until, reason=BEFORE_EVIDENCE))
+    at = 0
+    for start, stop in being.spans:
+        seen = start
+        while at < len(rows) and rows[at].from_at < stop:
+            row = rows[at]
+            opens, closes = max(row.from_at, seen), min(row.to_at or stop, stop)
+            _append(found, Met.NOT_EVALUATED, (seen, opens), NO_STATUS)
+            _append(found, met(row), (opens, closes), _reason(row))
+            seen = max(seen, closes)
+            if (row.to_at or stop) > stop:
+                break  # it goes on where the domain does
+            at += 1
+        _append(found, Met.NOT_EVALUATED, (seen, stop), NO_STATUS)
     return found
 
 
@@ -52,28 +95,42 @@ def _reason(row: StatusRow) -> str:
     return row.reason if row.outcome in {"fail", "error", "skip"} else ""
 
 
-def _append(found: list[Span], span: Span) -> None:
+def _append(found: list[Span], kind: Met, between: tuple[datetime, datetime], reason: str) -> None:
+    start, stop = between
+    if start >= stop:
+        return
     last = found[-1] if found else None
-    if last and (last.met, last.reason, last.to_at) == (span.met, span.reason, span.from_at):
-        found[-1] = structs.replace(last, to_at=span.to_at)
+    if last and (last.met, last.reason, last.to_at) == (kind, reason, start):
+        found[-1] = structs.replace(last, to_at=stop)
     else:
-        found.append(span)
+        found.append(Span(met=kind, from_at=start, to_at=stop, reason=reason))
+
+
+def worst(rows: Iterable[StatusRow], begin: datetime) -> Worst | None:
+    """None: nothing failed."""
+    found: Worst | None = None
+    for row in rows:
+        failing = row.counts.get("fail", 0)
+        if row.outcome == "fail" and failing > (found.failing if found else 0):
+            found = Worst(at=max(row.from_at, begin), failing=failing, of=sum(row.counts.values()))
+    return found
 
 
 def totals(all_spans: Iterable[Span]) -> dict[str, float]:
     """Seconds by what they count as, every kind named."""
-    seconds = dict.fromkeys((each.value for each in Met), 0.0)
+    seconds = nothing()
     for span in all_spans:
-        seconds[span.met.value] += span.seconds
+        seconds[span.met.value] = round(seconds[span.met.value] + span.seconds, 6)  # the record has microseconds
     return seconds
 
 
-def added(every: Iterable[Mapping[str, float]]) -> dict[str, float]:
-    total = dict.fromkeys((each.value for each in Met), 0.0)
-    for seconds in every:
-        for name, value in seconds.items():
-            total[name] += value
-    return total
+def nothing() -> dict[str, float]:
+    return dict.fromkeys((each.value for each in Met), 0.0)
+
+
+def add(total: dict[str, float], seconds: Mapping[str, float]) -> None:
+    for name, value in seconds.items():
+        total[name] = round(total[name] + value, 6)
 
 
 def share(seconds: Mapping[str, float]) -> float | None:
@@ -88,6 +145,8 @@ def result(all_spans: Sequence[Span]) -> Result:
         return Result.NOT_APPLICABLE if all_spans else Result.NOT_EVALUATED
     if kinds == {Met.MET}:
         return Result.MET
+    if Met.WAIVED in kinds and kinds <= {Met.MET, Met.WAIVED}:
+        return Result.WAIVED
     if Met.MET in kinds:
         return Result.PARTIALLY
     return Result.NOT_MET if kinds & {Met.NOT_MET, Met.WAIVED} else Result.NOT_EVALUATED

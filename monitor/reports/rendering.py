@@ -1,82 +1,140 @@
-"""Report -> HTML: one file that asks nothing of anybody, prints on A4, and escapes whatever a cluster may contain."""
+"""Report -> HTML: one file that asks nothing of anybody, prints on A4, and escapes whatever a cluster may contain.
+
+The first page is for somebody who has a minute: one sentence, a strip per control, three numbers, what changed, how
+the population was reconciled, what the method cannot see, and how to verify it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Any, TypeVar
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from msgspec import Struct
 
-from monitor.reports import wording
-from monitor.reports.content import ControlSection, Met, Report
+from monitor.reports import strips, wording
+from monitor.reports.content import ControlSection, DomainSection, Met, Report, Result, Span
+from monitor.reports.counting import LISTED, Counted
+from monitor.store.periods import Scope
 
-LISTED = 200
-"""Rows that the HTML shows of one list; the CSV beside it has all."""
+T = TypeVar("T")
 
-STRIP = 1000.0
-_STYLE = {
-    Met.MET: "met",
-    Met.NOT_MET: "not-met",
-    Met.WAIVED: "waived",
-    Met.NOT_EVALUATED: "not-evaluated",
-    Met.NOT_APPLICABLE: "not-applicable",
-}
+GAPS = 5
+"""Gaps of one control that the HTML shows, the longest; statuses.csv has all."""
+
 _GLYPHS = {
-    "met": "✔",
-    "partially met": "!",
-    "not met": "✘",
-    "not evaluated": "?",
-    "not applicable": "–",
+    Result.MET: "✔",
+    Result.WAIVED: "w",
+    Result.PARTIALLY: "!",
+    Result.NOT_MET: "✘",
+    Result.NOT_EVALUATED: "?",
+    Result.NOT_APPLICABLE: "–",
 }
 
-_environment = Environment(
-    loader=PackageLoader("monitor.reports"),
-    autoescape=select_autoescape(default=True, default_for_string=True),
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
 
-
-class Bar(Struct, frozen=True):
-    """A piece of a strip, in thousandths of the period."""
-
-    style: str
-    x: str
-    width: str
-    title: str
-
-
-def html(report: Report) -> str:
-    return _environment.get_template("report.html").render(
-        report=report,
-        bars=lambda control: _bars(report, control),
-        duration=wording.duration,
-        percent=wording.percent,
-        glyphs=_GLYPHS,
-        styles={met.value: style for met, style in _STYLE.items()},
-        time=_time,
-        listed=LISTED,
-        breaches=_breaches(report),
-    )
-
-
-def _bars(report: Report, control: ControlSection) -> list[Bar]:
-    whole = (report.to_at - report.from_at).total_seconds()
-    return [
-        Bar(
-            style=_STYLE[span.met],
-            x=f"{(span.from_at - report.from_at).total_seconds() / whole * STRIP:.2f}",
-            width=f"{max(span.seconds / whole * STRIP, 1.0):.2f}",
-            title=f"{span.met.value}, {_time(span.from_at)} to {_time(span.to_at)}",
-        )
-        for span in control.spans
-    ]
-
-
-def _breaches(report: Report) -> int:
-    return sum(len(control.breaches) for domain in report.domains for control in domain.controls)
+def _shown(value: Any) -> Any:
+    """Control and direction marks that a cluster may put into a name are shown, not obeyed."""
+    if not isinstance(value, str) or isinstance(value, Markup) or value.isprintable():
+        return value
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in value)
 
 
 def _time(at: datetime | None) -> str:
     return "–" if at is None else f"{at:%Y-%m-%d %H:%M:%S}"
+
+
+def _strip(pieces: bytes, label: str) -> Markup:
+    """Styles and paths are our own words and numbers."""
+    drawn = "".join(f'<path class="{style}" d="{path}"/>' for style, path in strips.paths(pieces))
+    box = f"0 0 {strips.PIECES} {strips.HEIGHT}"
+    frame = Markup('<svg class="strip" viewBox="{}" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>')
+    return frame.format(box, _shown(label), Markup(drawn))  # noqa: S704 - see above
+
+
+def _told(seconds: dict[str, float]) -> str:
+    """A strip in words."""
+    parts = [f"{wording.duration(value)} {name}" for name, value in seconds.items() if value]
+    return ", ".join(parts) or "never in scope"
+
+
+def _class(word: str) -> str:
+    return word.replace(", ", "-").replace(" ", "-")
+
+
+_environment = Environment(
+    loader=PackageLoader("monitor.reports"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    finalize=_shown,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_environment.globals.update(
+    met=Met,
+    results=Result,
+    glyphs=_GLYPHS,
+    gaps_shown=GAPS,
+    listed=LISTED,
+    styles=strips.STYLES,
+    height=strips.HEIGHT,
+    strip=_strip,
+    told=_told,
+    number_of=wording.number_of,
+    period=wording.period,
+)
+_environment.filters.update(
+    time=_time, duration=wording.duration, percent=wording.percent, style=_class, digest=lambda text: (text or "–")[:12]
+)
+
+
+def frame(report: Report, counted: Counted, json_digest: str) -> tuple[str, str]:
+    """What stands before the pages of the domains, and behind them."""
+    about = {"report": report, "counted": counted, "json_digest": json_digest}
+    return tuple(_environment.get_template(name).render(about) for name in ("head.html", "tail.html"))  # type: ignore[return-value]
+
+
+def domain(section: DomainSection, scope: Scope, number: int) -> str:
+    return _environment.get_template("domain.html").render(
+        domain=section,
+        number=number,
+        pieces=lambda control: strips.pieces(control.spans, scope.from_at, scope.to_at),
+        longest=_longest,
+        unseen=_unseen(section),
+    )
+
+
+class Unseen(Struct, frozen=True, kw_only=True):
+    """A stretch that was not evaluated for one reason, and the controls that it concerns."""
+
+    span: Span
+    controls: str
+
+
+def _longest(control: ControlSection) -> tuple[list[Span], int]:
+    """The longest gaps, in the order of time, and how many more there are."""
+    breaches = [span for span in control.spans if span.is_breach]
+    return _foremost(breaches, lambda span: (-span.seconds, span.from_at), lambda span: span.from_at)
+
+
+def _unseen(section: DomainSection) -> tuple[list[Unseen], int]:
+    """The longest stretches that were not evaluated; those that are the same for several controls are one."""
+    stretches: dict[Span, list[str]] = {}
+    for control in section.controls:
+        for span in control.spans:
+            if span.met is Met.NOT_EVALUATED:
+                stretches.setdefault(span, []).append(control.control)
+    every = [
+        Unseen(span=span, controls="all" if len(names) == len(section.controls) else ", ".join(names))
+        for span, names in stretches.items()
+    ]
+    return _foremost(
+        every,
+        lambda each: (-each.span.seconds, each.span.from_at, each.controls),
+        lambda each: (each.span.from_at, each.controls),
+    )
+
+
+def _foremost(rows: Sequence[T], rank: Callable[[T], Any], order: Callable[[T], Any]) -> tuple[list[T], int]:
+    return sorted(sorted(rows, key=rank)[:GAPS], key=order), max(0, len(rows) - GAPS)

@@ -1,109 +1,134 @@
-"""Findings over a period, from their transitions: as they stood at its end, and how long they were open in it."""
+"""Findings over a period, from their moves: as they stood at its end, and how long they were open and waived in it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import datetime
-from typing import Any
+import heapq
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta
+from itertools import groupby
 
-from monitor.reports.content import Finding, Move
-from monitor.store.periods import ProvenTransition
+import msgspec
 
-_OPENING = frozenset({"opened", "reopened"})
+from models.compliance import Severity
+from monitor.reports.content import ControlMove, Finding
+from monitor.store.periods import Move, Standing
+
+SEVERITIES = tuple(each.value for each in reversed(Severity))
+_STATES = ("open", "waived", "resolved")
+
+Known = Callable[[datetime], datetime | None]
+"""When what decides was changed last before a time, if that was just before."""
 
 
 class Trace:
     """One finding while its moves are read in order."""
 
-    def __init__(self, move: ProvenTransition, *, opened_at: datetime, waiver: str) -> None:
-        self.last = move
-        self.opened_at = opened_at
-        self.open_since: datetime | None = None
+    def __init__(self, begin: datetime, standing: Standing | None) -> None:
+        self.was_open = standing is not None
+        self.last: Move | None = standing.move if standing else None
+        self.opened_at = standing.opened_at if standing else begin
+        self.open_since: datetime | None = begin if standing else None
+        self.waived_since = begin
+        self.waiver = self.lapsed = ""
+        if standing and standing.waiver:
+            self.waiver = standing.waiver if standing.waiving == "waived" else ""
+            self.lapsed = standing.waiver if standing.waiving == "unwaived" else ""
         self.resolved_at: datetime | None = None
-        self.waiver = waiver
+        self.resolved_after: timedelta | None = None
         self.open_seconds = 0.0
-        self.history: list[Move] = []
+        self.waived_seconds: dict[str, float] = {}
+        self.history: list[ControlMove] = []
 
-    def read(self, move: ProvenTransition) -> None:
+    def read(self, move: Move) -> None:
         self.last = move
         self.history.append(
-            Move(
+            ControlMove(
                 at=move.at,
                 transition=move.transition,
                 severity=move.severity,
                 sentence=move.sentence,
                 reason=move.reason,
+                position=f"{move.epoch}:{move.offset}",
             )
         )
         match move.transition:
-            case "resolved":
-                self._close(move.at)
-                self.resolved_at, self.waiver = move.at, ""
-            case "waived":
-                self.waiver = move.reason
-            case "unwaived":
-                self.waiver = ""
-            case _ if move.transition in _OPENING:
+            case "opened" | "reopened":
                 self.open_since = self.opened_at = move.at
-                self.resolved_at = None
+                self.resolved_at, self.lapsed = None, ""
+            case "resolved":
+                self._end(move.at)
+                self.resolved_at, self.resolved_after = move.at, move.at - self.opened_at
+                self.waiver = self.lapsed = ""
+            case "waived":
+                self._end_waiver(move.at)
+                self.waiver, self.lapsed, self.waived_since = move.reason, "", move.at
+            case "unwaived":
+                self._end_waiver(move.at)
+                self.waiver, self.lapsed = "", move.reason
 
-    def _close(self, at: datetime) -> None:
+    def _end(self, at: datetime) -> None:
         if self.open_since is not None:
             self.open_seconds += (at - self.open_since).total_seconds()
         self.open_since = None
+        self._end_waiver(at)
 
-    def finding(self, to_at: datetime, fix: tuple[str, str]) -> Finding:
-        self._close(to_at)
-        move = self.last
-        state = "resolved" if self.resolved_at else "waived" if self.waiver else "open"
+    def _end_waiver(self, at: datetime) -> None:
+        if self.waiver:
+            lasted = (at - self.waived_since).total_seconds()
+            self.waived_seconds[self.waiver] = self.waived_seconds.get(self.waiver, 0.0) + lasted
+
+    def finding(self, to_at: datetime, owner: str, changed_before: Known) -> Finding:
+        self._end(to_at)
+        assert self.last is not None
+        move, evidence = self.last, msgspec.json.decode(self.last.evidence)
+        opening = next((each.at for each in self.history if each.transition in {"opened", "reopened"}), None)
+        change = changed_before(opening) if opening else None
         return Finding(
             id=move.finding_id,
             domain=move.domain,
             control=move.control,
             subject=move.subject,
             severity=move.severity,
-            state=state,
+            state="resolved" if self.resolved_at else "waived" if self.waiver else "open",
             sentence=move.sentence,
-            proof=tuple(move.evidence.get("steps", ())),
-            fix=fix[0],
-            owner=fix[1],
+            proof=tuple(evidence.get("steps", ())),
+            facts=tuple(evidence.get("facts", ())),
+            fix=evidence.get("fix", ""),
+            owner=owner,
             waiver=self.waiver,
+            lapsed=self.lapsed,
             opened_at=self.opened_at,
             resolved_at=self.resolved_at,
             open_seconds=self.open_seconds,
+            waived_seconds=self.waived_seconds,
+            detected_seconds=(opening - change).total_seconds() if opening and change else None,
+            resolved_after_seconds=self.resolved_after.total_seconds() if self.resolved_after is not None else None,
+            was_open_at_start=self.was_open,
+            reopened=sum(each.transition == "reopened" for each in self.history),
             history=tuple(self.history),
         )
 
 
-def findings(
-    standing: Iterable[ProvenTransition],
-    moves: Iterable[ProvenTransition],
-    known: Mapping[str, Any],
-    period: tuple[datetime, datetime],
-) -> list[Finding]:
-    """`known`: `opened_at` and `waived` of those standing at the beginning, `fixes` of all. Worst first."""
-    begin, end = period
-    traces: dict[str, Trace] = {}
-    for move in standing:
-        identity = move.finding_id
-        trace = Trace(
-            move, opened_at=known["opened_at"].get(identity, move.at), waiver=known["waived"].get(identity, "")
-        )
-        trace.open_since = begin
-        traces[identity] = trace
-    for move in moves:
-        if move.finding_id not in traces:
-            traces[move.finding_id] = Trace(move, opened_at=move.at, waiver="")
-        traces[move.finding_id].read(move)
-    every = [trace.finding(end, known["fixes"].get(name, ("", ""))) for name, trace in traces.items()]
-    return sorted(every, key=_rank)
+def traces(standing: Iterable[Standing], moves: Iterable[Move], begin: datetime) -> Iterator[Trace]:
+    """One finding after the other; both come in the order of `Move.place`."""
+    keyed = heapq.merge(
+        ((each.move.place, each, None) for each in standing),
+        ((move.place, None, move) for move in moves),
+        key=lambda item: item[0],
+    )
+    for _, items in groupby(keyed, key=lambda item: item[0]):
+        trace: Trace | None = None
+        for _, stood, move in items:
+            if trace is None:
+                trace = Trace(begin, stood)
+            if move is not None:
+                trace.read(move)
+        assert trace is not None
+        yield trace
 
 
-SEVERITIES = ("critical", "high", "medium", "low", "info")
-_STATES = ("open", "waived", "resolved")
-
-
-def _rank(finding: Finding) -> tuple[Any, ...]:
+def rank(finding: Finding) -> tuple[int, int, str, str, str]:
+    """Worst first."""
     return (
         _STATES.index(finding.state),
         SEVERITIES.index(finding.severity),

@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from datetime import datetime
 
-from monitor.reports.content import DomainSection, Met, Result
+from monitor.reports.comparing import is_month
+from monitor.reports.content import Met, Result
+from monitor.reports.counting import Counted
 from monitor.store.periods import Scope
 
 _LIMITATIONS = """
-Reachability is computed from the policies as Calico enforces them on addresses, protocols and ports; what a connection
+Reachability is computed from the policies as Calico enforces them on addresses, protocols and ports. What a connection
 carries, and rules on HTTP methods or paths, are not judged.
 
-A control counts only for time in which its inputs were seen fresh and somebody evaluated them. All other time is shown
-as not evaluated and is never counted as met.
+Time counts as met only where every input was seen fresh and somebody evaluated it. All other time is shown as not
+evaluated, and is never counted as met.
 
 Traffic evidence comes from log lines: what is not logged, was rate-limited or was lost is not seen; known losses are
-listed as gaps in the evidence.
+listed as gaps in the evidence. A log line carries no verdict of its own: the policies of that moment stand in for it.
 
-A log line carries no verdict of its own: where traffic is called permitted or escaped, the policies of that moment
-decided, unless the record came with an observed verdict.
+What lies outside the cluster is known by address only. Who made a change is not in the record, only what it was, when,
+and the approval that it names.
 
-Members of a domain outside the cluster are known by address only.
+Not part of this report: penetration tests and probes, reviews of rules, and who could change policies.
 
-This report gives evidence toward requirements. It does not state that an organisation complies.
+It gives evidence toward requirements, and does not state that an organisation complies.
 """
 LIMITATIONS: tuple[str, ...] = tuple(" ".join(each.split()) for each in _LIMITATIONS.strip().split("\n\n"))
 
 
-def duration(seconds: float) -> str:
-    """The two largest parts: 2 h 14 min, 3 d 1 h, 42 s."""
+def duration(seconds: float | None) -> str:
+    """The two largest parts: 2 h 14 min, 3 d 1 h, 42 s. Nothing but 0 is shown as 0."""
+    if seconds is None:
+        return "–"
+    if 0 < seconds < 1:
+        return "< 1 s"
     left = round(seconds)
     parts = []
     for name, size in (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)):
@@ -49,28 +55,41 @@ def percent(share: float | None) -> str:
     return f"{share * 100:.1f} %"
 
 
-def sentence(scope: Scope, domains: Sequence[DomainSection]) -> str:
+def period(from_at: datetime, to_at: datetime) -> str:
+    """As one says it: October 2026, or from when to when."""
+    if is_month(from_at, to_at):
+        return f"{from_at:%B %Y}"
+    return f"{from_at:%Y-%m-%d %H:%M} to {to_at:%Y-%m-%d %H:%M} UTC"
+
+
+def sentence(scope: Scope, counted: Counted) -> str:
     """The whole report in one: how many were met throughout, what was not, and what nobody evaluated."""
-    controls = [control for domain in domains for control in domain.controls if control.result != Result.NOT_APPLICABLE]
-    if not controls:
+    results = counted.results
+    every = sum(number for result, number in results.items() if result is not Result.NOT_APPLICABLE)
+    if not every:
         return "Nothing was in scope that a control applies to: there is nothing to evaluate."
-    met = sum(control.result is Result.MET for control in controls)
-    breaches = [span for control in controls for span in control.breaches]
-    holes = sum(control.seconds[Met.NOT_EVALUATED.value] for control in controls)
-    who = scope.domain or f"the {_counted(len(domains), 'domain')} of {scope.cluster}"
-    period = f"From {scope.from_at:%Y-%m-%d %H:%M} to {scope.to_at:%Y-%m-%d %H:%M} UTC"
-    parts = [f"{period}, {who} met {met} of {len(controls)} controls at all times"]
-    if breaches:
-        lasted = duration(sum(span.seconds for span in breaches))
-        failing = sum(bool(control.breaches) for control in controls)
-        parts.append(f"{failing} {_were(failing)} not met for {lasted} together, in {_counted(len(breaches), 'gap')}")
-    unseen = f"{duration(holes)} of control time was not evaluated" if holes else "nothing was left unevaluated"
-    return "; ".join([*parts, unseen]) + "."
+    begin = "In" if is_month(scope.from_at, scope.to_at) else "From"
+    who = scope.domain or _domains(scope.cluster, len(counted.domains))
+    when = f"{begin} {period(scope.from_at, scope.to_at)}"
+    parts = [f"{when}, {who} met {results[Result.MET]} of {number_of(every, 'control')} at all times"]
+    if breached := counted.seconds[Met.NOT_MET.value] + counted.seconds[Met.WAIVED.value]:
+        failing = counted.breached
+        gaps = number_of(counted.gaps, "gap")
+        parts.append(f"{failing} {_were(failing)} not met for {duration(breached)} together, in {gaps}")
+    if waived := counted.seconds[Met.WAIVED.value]:
+        parts.append(f"{duration(waived)} of that was waived")
+    unseen = counted.seconds[Met.NOT_EVALUATED.value]
+    parts.append(f"{duration(unseen)} of control time was not evaluated" if unseen else "nothing was left unevaluated")
+    return "; ".join(parts) + "."
+
+
+def _domains(cluster: str, number: int) -> str:
+    return f"the only domain of {cluster}" if number == 1 else f"the {number} domains of {cluster}"
 
 
 def _were(number: int) -> str:
     return "was" if number == 1 else "were"
 
 
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def number_of(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

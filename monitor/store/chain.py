@@ -70,6 +70,14 @@ def _locked_head(connection: Connection, cluster: str) -> tuple[int, str]:
     return row.seq, row.hash
 
 
+def hash_at(connection: Connection, cluster: str, seq: int) -> str | None:
+    """The hash of one row; None: there is no such row."""
+    table = tables.chain
+    statement = select(table.c.hash).where(table.c.cluster == cluster, table.c.seq == seq)
+    found: str | None = connection.execute(statement).scalar_one_or_none()
+    return found
+
+
 def verify(connection: Connection, cluster: str) -> int:
     """Recompute the chain of a cluster; returns the number of rows. ChainBrokenError names the first bad one."""
     expected_seq, previous = 1, GENESIS

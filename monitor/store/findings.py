@@ -45,7 +45,7 @@ def record(connection: Connection, evaluation: Evaluation) -> tuple[list[Transit
         row, moves = _moved(identity, stored.get(identity), judged.get(identity), evaluation, not_evaluated)
         if row is not None:
             rows.append(row)
-            transitions += [(move, row["evidence"]) for move in moves]
+            transitions += [(move, row["evidence"] | {"fix": row["fix"]}) for move in moves]
     sql.put(connection, _table, rows)
     written = [_transition_row(move, evidence, evaluation) for move, evidence in transitions]
     sql.add(connection, tables.finding_transition, written)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select, text, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from models import tables
 from models.facts import FlowClass
@@ -258,13 +258,8 @@ def draining(connection: Connection, cluster: str) -> Iterator[bool]:
     if connection.dialect.name != "postgresql":
         yield True  # one match process
         return
-    lock = {"name": f"segmon-outbox:{cluster}"}
-    got = connection.execute(text("SELECT pg_try_advisory_lock(hashtextextended(:name, 0))"), lock).scalar_one()
-    try:
-        yield bool(got)
-    finally:
-        if got:
-            connection.execute(text("SELECT pg_advisory_unlock(hashtextextended(:name, 0))"), lock)
+    with sql.locked(connection, f"segmon-outbox:{cluster}") as got:
+        yield got
 
 
 def waiting(connection: Connection, cluster: str, limit: int = 500) -> list[OutboxRow]:

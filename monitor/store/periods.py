@@ -1,22 +1,28 @@
 """Questions about a period: everything that was in scope at any moment of it, deleted things included.
 
 Law: an answer depends on the period and on what was recorded up to its end only, so that the same report can be made
-again later. A finding's state at the end is read off its transitions, never off its row of today.
+again later. A finding's state is read off its transitions, a waiver off its revisions, never off their rows of today.
+Rows of the large tables come domain by domain and streamed: nothing here holds a month in memory. Text is ordered by
+code point on both databases, whatever the collation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, Table, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, Text, and_, cast, func, or_, select
 
 from models import tables
-from monitor.store.queries import StatusRow, TransitionRow
+from monitor.store import sql
+from monitor.store.queries import StatusRow
 
 _move = tables.finding_transition
+_finding = tables.finding
+_status = tables.control_status
+_member = tables.domain_member
 
 
 class Scope(Struct, frozen=True, kw_only=True):
@@ -39,7 +45,7 @@ class DomainSpan(Struct, frozen=True, kw_only=True):
     to_at: datetime | None
 
 
-class MemberSpan(Struct, frozen=True, kw_only=True):
+class MemberSpan(Struct, frozen=True):
     domain: str
     subject: str
     pods: list[str]
@@ -47,10 +53,47 @@ class MemberSpan(Struct, frozen=True, kw_only=True):
     to_at: datetime | None
 
 
-class ProvenTransition(TransitionRow, frozen=True, kw_only=True):
-    """A transition with the proof that was recorded with it."""
+class Move(Struct, frozen=True):
+    """A transition of a finding. `evidence` is JSON, decoded only where it is shown."""
 
-    evidence: dict[str, Any]
+    finding_id: str
+    domain: str
+    control: str
+    subject: str
+    severity: str
+    transition: str
+    at: datetime
+    epoch: int
+    offset: int
+    sentence: str
+    reason: str
+    evidence: str
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """Where it stands among the moves of a domain."""
+        return (self.control, self.subject, self.finding_id)
+
+
+class Standing(Struct, frozen=True):
+    """A finding that was open when the period began: its last move before, when it was opened, its last waiving."""
+
+    move: Move
+    opened_at: datetime
+    waiving: str | None  # waived, unwaived or resolved; None = never
+    waiver: str | None
+
+
+class Happening(Struct, frozen=True):
+    """A move in short: what explains that a control's status changed at that moment."""
+
+    domain: str
+    control: str
+    subject: str
+    transition: str
+    at: datetime
+    sentence: str
+    reason: str
 
 
 class ChangeRow(Struct, frozen=True, kw_only=True):
@@ -66,117 +109,160 @@ class ChangeRow(Struct, frozen=True, kw_only=True):
     closed: list[str] | None
 
 
-class WaiverSpan(Struct, frozen=True, kw_only=True):
-    name: str
-    control: str
-    domain: str
-    subject: str
-    reason: str
-    requester: str
-    approver: str
-    ticket: str
-    compensating_control: str
-    granted_at: datetime
-    expires_at: datetime
-    is_declared: bool
-
-
 class ChainPlace(Struct, frozen=True, kw_only=True):
     seq: int
     hash: str
 
 
+_MOVE = tuple(cast(_move.c[name], Text) if name == "evidence" else _move.c[name] for name in Move.__struct_fields__)
+
+
 def first_evidence(connection: Connection, cluster: str) -> datetime | None:
     """When anything of this cluster was evaluated for the first time."""
-    table = tables.control_status
-    statement = select(func.min(table.c.from_at)).where(table.c.cluster == cluster)
-    found: datetime | None = connection.execute(statement).scalar_one()
+    # a control's first interval is the first of its domain: the domains are few, the intervals are many
+    found: datetime | None = connection.execute(
+        select(func.min(tables.domain.c.from_at)).where(tables.domain.c.cluster == cluster)
+    ).scalar_one()
+    return found
+
+
+def log_time(connection: Connection, cluster: str) -> datetime | None:
+    """The log time up to which the record of a cluster goes."""
+    found: datetime | None = connection.execute(
+        select(func.max(tables.applied.c.at)).where(tables.applied.c.cluster == cluster)
+    ).scalar_one()
     return found
 
 
 def domains(connection: Connection, scope: Scope) -> list[DomainSpan]:
     """By id, then time."""
     table = tables.domain
-    return [_made(DomainSpan, row) for row in _touching(connection, table, scope, "id", (table.c.id,))]
+    statement = select(*_named(table, DomainSpan)).where(*_touching(table, scope))
+    if scope.domain:
+        statement = statement.where(table.c.id == scope.domain)
+    rows = [DomainSpan(**row) for row in connection.execute(statement).mappings()]
+    return sorted(rows, key=lambda row: (row.id, row.from_at))
 
 
-def members(connection: Connection, scope: Scope) -> Iterator[MemberSpan]:
-    table = tables.domain_member
-    for row in _touching(connection, table, scope, "domain", (table.c.domain, table.c.subject)):
-        yield _made(MemberSpan, row)
+def held(connection: Connection, scope: Scope) -> Iterator[tuple[str, str]]:
+    """Which domain held which subject at any moment of the period: of the whole cluster."""
+    columns = (_member.c.domain, _member.c.subject)
+    for row in _streamed(connection, select(*columns).where(*_touching(_member, scope)).distinct()):
+        yield row.domain, row.subject
 
 
-def statuses(connection: Connection, scope: Scope) -> Iterator[StatusRow]:
-    """By domain and control, then time."""
-    table = tables.control_status
-    for row in _touching(connection, table, scope, "domain", (table.c.domain, table.c.control)):
-        yield _made(StatusRow, row)
+def members(connection: Connection, scope: Scope, domain: str) -> Iterator[MemberSpan]:
+    """Of one domain, by subject, then time."""
+    statement = select(*_named(_member, MemberSpan)).where(_member.c.domain == domain, *_touching(_member, scope))
+    for row in _streamed(connection, statement.order_by(_plain(connection, _member.c.subject), _member.c.from_at)):
+        yield MemberSpan(*row)
 
 
-def transitions(connection: Connection, scope: Scope) -> Iterator[ProvenTransition]:
-    """Those of the period, in the order in which they were recorded."""
-    statement = select(_move).where(_move.c.at >= scope.from_at, _move.c.at < scope.to_at, *_of(_move, scope))
-    for row in _streamed(connection, statement.order_by(_move.c.id)):
-        yield _made(ProvenTransition, row)
-
-
-def standing(connection: Connection, scope: Scope) -> list[ProvenTransition]:
-    """The last move of each finding that was open when the period began."""
-    last = select(func.max(_move.c.id)).where(_move.c.at < scope.from_at, *_of(_move, scope))
-    statement = select(_move).where(_move.c.id.in_(last.group_by(_move.c.finding_id)), _move.c.transition != "resolved")
-    return [_made(ProvenTransition, row) for row in _streamed(connection, statement.order_by(_move.c.id))]
-
-
-def waived_at(connection: Connection, cluster: str, at: datetime) -> dict[str, str]:
-    """Findings that were waived at a time, and the waivers' names."""
-    settling = _move.c.transition.in_(("waived", "unwaived", "resolved"))
-    last = select(func.max(_move.c.id)).where(_move.c.cluster == cluster, _move.c.at < at, settling)
+def member_pods(connection: Connection, cluster: str, domain: str, at: datetime) -> set[str]:
+    """Pods of a domain's members at a time."""
     rows = connection.execute(
-        select(_move.c.finding_id, _move.c.reason).where(
-            _move.c.id.in_(last.group_by(_move.c.finding_id)), _move.c.transition == "waived"
+        select(_member.c.pods).where(
+            _member.c.cluster == cluster,
+            _member.c.domain == domain,
+            _member.c.from_at <= at,
+            or_(_member.c.to_at.is_(None), _member.c.to_at > at),
         )
     )
-    return {row.finding_id: row.reason for row in rows}
+    return {pod for row in rows for pod in row.pods}
 
 
-def opened_at(connection: Connection, cluster: str, before: datetime) -> dict[str, datetime]:
-    """When each finding was opened or reopened last before a time."""
-    rows = connection.execute(
-        select(_move.c.finding_id, func.max(_move.c.at).label("at"))
-        .where(_move.c.cluster == cluster, _move.c.at < before, _move.c.transition.in_(("opened", "reopened")))
-        .group_by(_move.c.finding_id)
+def statuses(connection: Connection, scope: Scope, domain: str) -> Iterator[StatusRow]:
+    """Of one domain, by control, then time."""
+    statement = select(*_named(_status, StatusRow)).where(_status.c.domain == domain, *_touching(_status, scope))
+    for row in _streamed(connection, statement.order_by(_plain(connection, _status.c.control), _status.c.from_at)):
+        yield StatusRow(**dict(zip(StatusRow.__struct_fields__, row, strict=True)))
+
+
+def moves(connection: Connection, scope: Scope, domain: str, *, but: Collection[str]) -> Iterator[Move]:
+    """Those of one domain in the period, finding by finding; `but`: findings that are left out."""
+    statement = select(*_MOVE).where(_move.c.domain == domain, *_within(_move, scope)).order_by(*_in_order(connection))
+    for row in _streamed(connection, statement):
+        if row.finding_id not in but:
+            yield Move(*row)
+
+
+def moves_of(connection: Connection, scope: Scope, findings: Iterable[str]) -> list[Move]:
+    """Of these findings in the period, in the order of `moves`."""
+    found: list[Move] = []
+    for part in sql.chunks(findings):
+        statement = select(*_MOVE).where(_move.c.finding_id.in_(part), *_within(_move, scope)).order_by(_move.c.id)
+        found += [Move(*row) for row in connection.execute(statement)]
+    return sorted(found, key=lambda move: move.place)
+
+
+def wandered(connection: Connection, scope: Scope) -> list[str]:
+    """Findings whose moves of the period lie in more than one domain."""
+    of_period = select(_move.c.finding_id).where(*_within(_move, scope)).group_by(_move.c.finding_id)
+    return sorted(connection.execute(of_period.having(func.min(_move.c.domain) != func.max(_move.c.domain))).scalars())
+
+
+def changed_in(connection: Connection, scope: Scope) -> Iterator[tuple[str, str]]:
+    """Findings that changed while open, and the domains that they belonged to then."""
+    changed = select(_move.c.finding_id, _move.c.domain).where(*_within(_move, scope))
+    for row in _streamed(connection, changed.where(_move.c.transition == "changed").distinct()):
+        yield row.finding_id, row.domain
+
+
+def happenings(connection: Connection, scope: Scope, moments: Iterable[datetime]) -> Iterator[Happening]:
+    """Moves of the cluster at exactly these moments, in the order in which they were recorded."""
+    every = sorted(set(moments))
+    columns = _named(_move, Happening)
+    for start in range(0, len(every), sql.CHUNK):
+        part = every[start : start + sql.CHUNK]
+        statement = select(*columns).where(_move.c.cluster == scope.cluster, _move.c.at.in_(part)).order_by(_move.c.id)
+        for row in connection.execute(statement):
+            yield Happening(*row)
+
+
+def standing(connection: Connection, scope: Scope) -> Iterator[Standing]:
+    """Findings of the cluster that were open when the period began."""
+    before = _move.alias("before")
+
+    def last(column: Any, *transitions: str) -> Any:
+        """The newest value before the period, of these transitions only."""
+        wanted = before.c.transition.in_(transitions) if transitions else before.c.id.is_not(None)
+        found = select(column).where(before.c.finding_id == _finding.c.id, before.c.at < scope.from_at, wanted)
+        return found.order_by(before.c.at.desc(), before.c.id.desc()).limit(1).correlate(_finding).scalar_subquery()
+
+    was_open = or_(
+        _finding.c.resolved_at.is_(None), _finding.c.resolved_at >= scope.from_at, _finding.c.opened_at >= scope.from_at
     )
-    return {row.finding_id: row.at for row in rows}
+    settling = ("waived", "unwaived", "resolved")
+    statement = (
+        select(
+            *_MOVE,
+            last(before.c.at, "opened", "reopened").label("was_opened_at"),
+            last(before.c.transition, *settling).label("waiving"),
+            last(before.c.reason, *settling).label("waiver"),
+        )
+        .select_from(_finding)
+        .join(_move, _move.c.id == last(before.c.id))
+        .where(_finding.c.cluster == scope.cluster, _finding.c.first_at < scope.from_at, was_open)
+        .where(_move.c.transition != "resolved")
+        .order_by(*_in_order(connection))
+    )
+    width = len(_MOVE)
+    for row in _streamed(connection, statement):
+        move = Move(*row[:width])
+        yield Standing(move=move, opened_at=row.was_opened_at or move.at, waiving=row.waiving, waiver=row.waiver)
 
 
-def fixes(connection: Connection, cluster: str) -> dict[str, tuple[str, str]]:
-    """The fix and the owner that each finding names."""
-    table = tables.finding
-    rows = connection.execute(select(table.c.id, table.c.fix, table.c.owner).where(table.c.cluster == cluster))
-    return {row.id: (row.fix, row.owner) for row in rows}
-
-
-def policy_changes(connection: Connection, scope: Scope) -> list[ChangeRow]:
+def policy_changes(connection: Connection, scope: Scope) -> Iterator[ChangeRow]:
     """Of the whole cluster: a policy elsewhere may decide here."""
     table = tables.policy_change
-    statement = (
-        select(table)
-        .where(table.c.cluster == scope.cluster, table.c.at >= scope.from_at, table.c.at < scope.to_at)
-        .order_by(table.c.id)
-    )
-    return [_made(ChangeRow, row) for row in _streamed(connection, statement)]
+    statement = select(*_named(table, ChangeRow)).where(*_within(table, scope)).order_by(table.c.id)
+    for row in _streamed(connection, statement):
+        yield ChangeRow(**dict(zip(ChangeRow.__struct_fields__, row, strict=True)))
 
 
-def waivers(connection: Connection, scope: Scope) -> list[WaiverSpan]:
-    """Granted before the end, and not expired before the beginning."""
-    table = tables.waiver
-    statement = (
-        select(table)
-        .where(table.c.cluster == scope.cluster, table.c.granted_at < scope.to_at, table.c.expires_at > scope.from_at)
-        .order_by(table.c.name)
-    )
-    rows = [_made(WaiverSpan, row) for row in _streamed(connection, statement)]
-    return [row for row in rows if not scope.domain or row.domain in {"", scope.domain}]
+def waiver_names(connection: Connection, cluster: str) -> list[str]:
+    """Every waiver that was ever declared."""
+    return sorted(connection.execute(select(tables.waiver.c.name).where(tables.waiver.c.cluster == cluster)).scalars())
 
 
 def chain_at(connection: Connection, cluster: str, at: datetime) -> ChainPlace:
@@ -187,37 +273,32 @@ def chain_at(connection: Connection, cluster: str, at: datetime) -> ChainPlace:
     return ChainPlace(seq=row.seq, hash=row.hash) if row else ChainPlace(seq=0, hash="0" * 64)
 
 
-def population(connection: Connection, cluster: str, at: datetime) -> dict[str, int]:
-    """How many objects of each kind were known at a time."""
-    table = tables.fact_revision
-    last = select(func.max(table.c.id)).where(table.c.cluster == cluster, table.c.at < at).group_by(table.c.key)
-    rows = connection.execute(
-        select(table.c.kind, func.count().label("number"))
-        .where(table.c.id.in_(last), table.c.raw.is_not(None))
-        .group_by(table.c.kind)
-    )
-    return {row.kind: row.number for row in rows}
-
-
-def _touching(connection: Connection, table: Table, scope: Scope, column: str, order: tuple[Any, ...]) -> Iterator[Any]:
-    statement = select(table).where(
+def _touching(table: Table, scope: Scope) -> tuple[ColumnElement[bool], ...]:
+    """Intervals of the cluster that have a moment in the period."""
+    return (
         table.c.cluster == scope.cluster,
         table.c.from_at < scope.to_at,
         or_(table.c.to_at.is_(None), table.c.to_at > scope.from_at),
     )
-    if scope.domain:
-        statement = statement.where(table.c[column] == scope.domain)
-    yield from _streamed(connection, statement.order_by(*order, table.c.from_at))
 
 
-def _of(table: Table, scope: Scope) -> tuple[Any, ...]:
-    is_cluster = table.c.cluster == scope.cluster
-    return (is_cluster, table.c.domain == scope.domain) if scope.domain else (is_cluster,)
+def _within(table: Table, scope: Scope) -> tuple[ColumnElement[bool], ...]:
+    return (table.c.cluster == scope.cluster, and_(table.c.at >= scope.from_at, table.c.at < scope.to_at))
 
 
-def _streamed(connection: Connection, statement: Any) -> Iterator[Any]:
-    yield from connection.execution_options(yield_per=2000).execute(statement).mappings()
+def _in_order(connection: Connection) -> tuple[Any, ...]:
+    return (_plain(connection, _move.c.control), _plain(connection, _move.c.subject), _move.c.finding_id, _move.c.id)
 
 
-def _made(kind: Any, row: Any) -> Any:
-    return kind(**{name: row[name] for name in kind.__struct_fields__})
+def _plain(connection: Connection, column: Any) -> Any:
+    """By code point, as SQLite orders text by itself."""
+    return column.collate("C") if connection.dialect.name == "postgresql" else column
+
+
+def _named(table: Table, kind: type[Struct]) -> list[Any]:
+    return [table.c[name] for name in kind.__struct_fields__]
+
+
+def _streamed(connection: Connection, statement: Select[Any]) -> Iterator[Any]:
+    """Through a cursor of the server's: what was read is let go."""
+    yield from connection.execute(statement, execution_options={"yield_per": 2000})

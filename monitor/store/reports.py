@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+import fcntl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, Engine, delete, func, select, update
 
 from models import tables
 from monitor.store import chain, sql
 from monitor.store.errors import StoreError
 
 _table = tables.report
-
-ABANDONED = timedelta(hours=1)
-"""A claim without a report for so long is somebody's who died."""
 
 
 class Claim(Struct, frozen=True, kw_only=True):
@@ -54,17 +54,25 @@ class ReportRow(Struct, frozen=True, kw_only=True):
     place: str
 
 
+@contextmanager
+def alone(engine: Engine, report: str) -> Iterator[bool]:
+    """Whether nobody else makes this scheduled report while the block lasts. The lock dies with its holder.
+
+    SQLite is on one machine: a lock on a file beside it is waited for, and whoever waited finds the report made.
+    """
+    if engine.dialect.name == "postgresql":
+        with engine.connect() as connection, sql.locked(connection, f"segmon-report:{report}") as got:
+            connection.commit()
+            yield got
+        return
+    with Path(f"{engine.url.database}.reports").open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield True
+
+
 def claim(connection: Connection, wanted: Claim) -> str | None:
-    """The number to make it under."""
-    connection.execute(
-        delete(_table).where(
-            _table.c.cluster == wanted.cluster,
-            _table.c.manifest.is_(None),
-            _table.c.made_at < wanted.at - ABANDONED,
-        )
-    )
-    versions = select(func.count()).where(_table.c.cluster == wanted.cluster, _table.c.id.startswith(wanted.report))
-    number = f"{wanted.report}.{connection.execute(versions).scalar_one() + 1}"
+    """The number to make it under; None: it is there. A scheduled one is claimed by who is `alone` with it."""
+    number = f"{wanted.report}.{_last_number(connection, wanted) + 1}"
     row = {
         "id": number,
         "cluster": wanted.cluster,
@@ -80,7 +88,47 @@ def claim(connection: Connection, wanted: Claim) -> str | None:
         "place": "",
     }
     granted = sql.insert(connection, _table).values(**row).on_conflict_do_nothing().returning(_table.c.id)
-    return connection.execute(granted).scalar_one_or_none()
+    found: str | None = connection.execute(granted).scalar_one_or_none()
+    if found or not wanted.schedule:
+        return found
+    return _taken_over(connection, wanted, number)
+
+
+def _last_number(connection: Connection, wanted: Claim) -> int:
+    """Of the versions that were ever begun: a folder that a dead one left has its own number."""
+    begun = select(_table.c.id).where(_table.c.cluster == wanted.cluster, _table.c.id.startswith(f"{wanted.report}."))
+    return max((int(number.rpartition(".")[2]) for number in connection.execute(begun).scalars()), default=0)
+
+
+def _taken_over(connection: Connection, wanted: Claim, number: str) -> str | None:
+    """The claim of somebody who died: nobody else can hold it."""
+    statement = (
+        update(_table)
+        .where(
+            _table.c.cluster == wanted.cluster,
+            _table.c.domain == wanted.domain,
+            _table.c.schedule == wanted.schedule,
+            _table.c.from_at == wanted.from_at,
+            _table.c.to_at == wanted.to_at,
+            _table.c.manifest.is_(None),
+        )
+        .values(id=number, made_at=wanted.at, release=wanted.release)
+        .returning(_table.c.id)
+    )
+    return connection.execute(statement).scalar_one_or_none()
+
+
+def made_until(connection: Connection, cluster: str, schedule: str) -> datetime | None:
+    """The end of the last period that a schedule made a report of all domains for."""
+    found: datetime | None = connection.execute(
+        select(func.max(_table.c.to_at)).where(
+            _table.c.cluster == cluster,
+            _table.c.domain == "",
+            _table.c.schedule == schedule,
+            _table.c.manifest.is_not(None),
+        )
+    ).scalar_one()
+    return found
 
 
 def finish(connection: Connection, number: str, made: Made) -> None:
@@ -93,7 +141,7 @@ def finish(connection: Connection, number: str, made: Made) -> None:
     )
     row = done.mappings().one_or_none()
     if row is None:
-        raise StoreError(f"report {number} was taken over by somebody else: it took longer than {ABANDONED}")
+        raise StoreError(f"report {number} was taken over by somebody else: the database was away meanwhile")
     chain.append(connection, row["cluster"], row["made_at"], {"report": [_covered(row)]})
 
 
@@ -108,6 +156,12 @@ def _covered(row: Any) -> dict[str, Any]:
 
 def abandon(connection: Connection, number: str) -> None:
     connection.execute(delete(_table).where(_table.c.id == number, _table.c.manifest.is_(None)))
+
+
+def with_manifest(connection: Connection, cluster: str, manifest: str) -> str | None:
+    """The number of the report whose manifest has this digest."""
+    statement = select(_table.c.id).where(_table.c.cluster == cluster, _table.c.manifest == manifest)
+    return connection.execute(statement.order_by(_table.c.id).limit(1)).scalar_one_or_none()
 
 
 def made(connection: Connection, cluster: str) -> list[ReportRow]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Table, text
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
 
 Row = Mapping[str, Any]
 
@@ -32,6 +34,25 @@ def put(connection: Connection, table: Table, rows: Sequence[Row], *, keep: Iter
     statement = insert(connection, table)
     changed = {name: statement.excluded[name] for name in rows[0] if name not in {*keys, *keep}}
     connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), [dict(row) for row in rows])
+
+
+@contextmanager
+def locked(connection: Connection, name: str) -> Iterator[bool]:
+    """Whether this PostgreSQL session got the lock of that name; held while the block lasts and the session lives."""
+    lock = {"name": name}
+    got = connection.execute(text("SELECT pg_try_advisory_lock(hashtextextended(:name, 0))"), lock).scalar_one()
+    try:
+        yield bool(got)
+    finally:
+        if got:
+            _unlock(connection, lock)
+
+
+def _unlock(connection: Connection, lock: Row) -> None:
+    try:
+        connection.execute(text("SELECT pg_advisory_unlock(hashtextextended(:name, 0))"), lock)
+    except DBAPIError:
+        connection.invalidate()  # the session is gone, or goes now, and its lock with it
 
 
 def chunks(values: Iterable[str]) -> Iterable[list[str]]:

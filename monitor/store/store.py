@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import Any, Self
 
@@ -169,8 +169,17 @@ class Store:
 
     # Reports
 
+    def alone_with_report(self, report: str) -> AbstractContextManager[bool]:
+        """Whether nobody else makes this scheduled report while the block lasts."""
+        return reports.alone(self._engine, report)
+
+    def reports_made_until(self, cluster: str, schedule: str) -> datetime | None:
+        """The end of the last period that a schedule made a report for."""
+        with self.look() as connection:
+            return reports.made_until(connection, cluster, schedule)
+
     def claim_report(self, claim: reports.Claim) -> str | None:
-        """The number under which to make it; None: a scheduled one that somebody makes or has made."""
+        """The number under which to make it; None: a scheduled one that is made."""
         with connecting.writing(self._engine) as connection:
             return reports.claim(connection, claim)
 
@@ -186,6 +195,15 @@ class Store:
     def reports(self, cluster: str) -> list[reports.ReportRow]:
         with self.look() as connection:
             return reports.made(connection, cluster)
+
+    def report_with(self, cluster: str, manifest: str) -> str | None:
+        """The number of the report whose manifest has this digest."""
+        with self.look() as connection:
+            return reports.with_manifest(connection, cluster, manifest)
+
+    def chain_hash(self, cluster: str, seq: int) -> str | None:
+        with self.look() as connection:
+            return chain.hash_at(connection, cluster, seq)
 
     def grant_reporting(self, role: str) -> None:
         """Let a PostgreSQL role read the `reporting` views and nothing else. StoreError if there is no such role."""

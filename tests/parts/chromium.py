@@ -181,6 +181,12 @@ class Page:
         calm = {"name": "prefers-reduced-motion", "value": "reduce"}
         await self._call("Emulation.setEmulatedMedia", features=[scheme, calm])
 
+    async def paper(self, *, width_millimetres: float) -> None:
+        """Laid out as for print, on paper that leaves so much between its margins."""
+        size = {"width": round(width_millimetres / 25.4 * 96), "height": 1000, "deviceScaleFactor": 1, "mobile": False}
+        await self._call("Emulation.setDeviceMetricsOverride", **size)
+        await self._call("Emulation.setEmulatedMedia", media="print")
+
     async def screenshot(
         self, path: Path, *, width: int = 1280, height: int = 800, dark: bool = False, whole: bool = False
     ) -> None:
