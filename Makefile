@@ -59,6 +59,7 @@ lint: setup ## formatting, style, types, import contracts and the Dockerfile
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+	$(PY) -m dashboards.build --check
 	$(VENV)/bin/hadolint Dockerfile
 
 bench: setup parts ## figures side by side with their ceilings

@@ -114,6 +114,19 @@ class Web(_Section):
     """The status page of `work`: it shows tenants' data and has no login. Empty = no page."""
 
 
+class Grafana(_Section):
+    """Where `segmon dashboards push` puts the boards."""
+
+    url: str = "http://127.0.0.1:3000"
+    """Its address, with its sub-path if it has one."""
+    token_file: Path | None = None
+    """File that holds a service account's token."""
+    ca_file: Path | None = None
+    """Authority that signed its certificate; none = those that this machine trusts."""
+    timeout_seconds: float = Field(default=10.0, gt=0)
+    """Of one call."""
+
+
 class Timing(_Section):
     """Seconds. What decides an outcome is no setting (docs/decisions/0060)."""
 
@@ -145,6 +158,7 @@ class Settings(BaseSettings):
     watch: Watch = Watch()
     collect: Collect = Collect()
     web: Web = Web()
+    grafana: Grafana = Grafana()
     timing: Timing = Timing()
     embedded: bool = False
     """The broker is the embedded one of `segmon up`: 4 partitions, no admin calls, one worker."""

@@ -14,7 +14,8 @@ from dashboards.queries.asking import Numbers, Rows, condition, over_time, owned
 from models.metrics import METRICS, MetricSpec
 from models.reporting import VIEWS, ViewSpec
 
-UNITS = {"_seconds": "s", "_ratio": "percentunit", "_bytes": "bytes"}
+TIME = "_timestamp_seconds"
+UNITS = {TIME: "dateTimeAsIso", "_seconds": "s", "_ratio": "percentunit", "_bytes": "bytes"}
 HEIGHT, WIDTH = 8, 12
 
 
@@ -42,7 +43,8 @@ def _family(spec: MetricSpec) -> Panel:
 def _question(spec: MetricSpec) -> Numbers:
     legend = " · ".join(f"{{{{{label}}}}}" for label in spec.labels)
     if spec.type == "gauge":
-        return over_time(owned(selector(spec.name, spec.labels)), legend)
+        milliseconds = "1000 * " if spec.name.endswith(TIME) else ""
+        return over_time(milliseconds + owned(selector(spec.name, spec.labels)), legend)
     by = f" by ({', '.join(spec.labels)})" if spec.labels else ""
     if spec.type == "counter":
         return over_time(f"sum{by} (increase({selector(spec.name, spec.labels)}[$__rate_interval]))", legend)

@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "describe": "database.describe_app",
     "db": "database.db_app",
     "report": "report.report_app",
+    "dashboards": "boards.dashboards_app",
     "topics": "broker.topics_app",
     "dead": "broker.dead_app",
 }

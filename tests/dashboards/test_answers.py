@@ -105,7 +105,11 @@ def _lines(title, columns, rows):
 
 def _number(panel, target, values):
     unit = panel["fieldConfig"]["defaults"]["unit"]
-    if unit in {"s", "cps"} or "increase(" in target["expr"] or panel["title"] in NUMBERS_OF_THE_MOMENT:
+    if (
+        unit in {"s", "cps", "dateTimeAsIso"}
+        or "increase(" in target["expr"]
+        or panel["title"] in NUMBERS_OF_THE_MOMENT
+    ):
         return "<number>"
     return f"{values[-1][1]:.4g}"
 

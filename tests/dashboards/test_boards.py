@@ -154,6 +154,7 @@ def test_what_is_added_to_the_nouns_is_shown_before_anybody_lays_it_out():
     added = [
         metrics.MetricSpec(name="segmon_new_total", type="counter", help="New.", labels=("cluster",)),
         metrics.MetricSpec(name="segmon_new_seconds", type="histogram", help="New.", labels=("cluster",)),
+        metrics.MetricSpec(name="segmon_new_timestamp_seconds", type="gauge", help="New.", labels=("cluster",)),
     ]
     view = reporting.ViewSpec(name="novelties", help="New.", columns=("cluster", "at", "what"), at="at")
     made = rest.sections("", added, [view])
@@ -162,6 +163,7 @@ def test_what_is_added_to_the_nouns_is_shown_before_anybody_lays_it_out():
     asked = json.dumps(questions)
     assert "increase(segmon_new_total{" in asked
     assert "segmon_new_seconds_bucket{" in asked
+    assert "1000 * max without (instance, pod) (segmon_new_timestamp_seconds{" in asked
     assert "reporting.novelties" in asked
 
 
