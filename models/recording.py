@@ -43,11 +43,23 @@ class PolicyEffect(Struct, frozen=True, kw_only=True):
 
 
 class Reach(Struct, frozen=True, kw_only=True):
-    """What may connect from one domain to another, in words; every pair that is left out may not."""
+    """What may connect from one domain to another, in words. Empty: nothing any more."""
 
     source: str
     destination: str
     connections: tuple[str, ...]
+
+
+class ReachUpdate(Struct, frozen=True, kw_only=True):
+    """What may connect between domains, as far as it changed; a pair that has no row may not connect.
+
+    `unknown`: why nobody can tell at the moment; what was known last stays, and counts for nothing meanwhile.
+    """
+
+    pairs: tuple[Reach, ...] = ()
+    is_whole: bool = False  # these are all pairs: whatever else is open in SQL has ended
+    unknown: str = ""
+    needs: tuple[str, ...] = ()  # inputs that it rests on
 
 
 class Recording(Struct, frozen=True, kw_only=True):
@@ -64,7 +76,7 @@ class Recording(Struct, frozen=True, kw_only=True):
     not_evaluated: tuple[Span, ...] = ()
     waivers: tuple[WaiverRow, ...] | None = None  # None = unchanged
     effects: tuple[PolicyEffect, ...] = ()
-    reach: tuple[Reach, ...] | None = None  # None = unchanged
+    reach: ReachUpdate | None = None  # None = unchanged
 
 
 TRANSITIONS = ("opened", "changed", "resolved", "reopened", "waived", "unwaived")

@@ -82,11 +82,12 @@ VIEWS: tuple[ViewSpec, ...] = (
     ),
     ViewSpec(
         name="matrix",
-        help="Domain × domain now: what may connect, paths seen by class, and the two in one word (`state`)."
-        " The level of an end that is no domain is empty. A pair neither allowed nor seen has no row.",
+        help="Domain × domain now: what may connect, paths seen by class, and the two in one word (`state`). Pairs are"
+        " of one level; all that is no endpoint is `outside`, its level empty. A pair neither allowed nor seen has no"
+        " row; where reach is not known, only what was seen has one.",
         columns=_columns(
             "cluster source destination source_level destination_level connections connection_count allowed_since"
-            " permitted escaped rejected misdropped indeterminate records last_seen_at state"
+            " permitted escaped rejected misdropped indeterminate records last_seen_at state is_reach_known"
         ),
     ),
     ViewSpec(
@@ -106,7 +107,8 @@ VIEWS: tuple[ViewSpec, ...] = (
     ),
     ViewSpec(
         name="policy_changes",
-        help="Changes of what decides, and what they widened or closed (`is_worked_out`: whether that is known).",
+        help="Changes of what decides, and what they widened or closed: `shop -> payments tcp/5432`, one line a pair of"
+        " domains. Both empty: no pair gained or lost anything; unless `is_worked_out` is false: then nobody can tell.",
         columns=_columns(
             "id cluster at kind namespace name change before after approval is_worked_out widened_count closed_count"
             " widened closed"
@@ -121,8 +123,16 @@ VIEWS: tuple[ViewSpec, ...] = (
     ),
     ViewSpec(
         name="reach",
-        help="What may connect from one domain to another, as intervals.",
+        help="What may connect from one domain to another of its level, or from and to `outside`, as intervals, one"
+        " line each: `tcp/443`, `tcp/443 (203.0.113.0/24)`, `perhaps tcp/443`. Only times in which that was known"
+        " (`reach_status`): a pair without a row may not connect then.",
         columns=_columns("cluster source destination connections connection_count from_at to_at"),
+        at="from_at",
+    ),
+    ViewSpec(
+        name="reach_status",
+        help="When what may connect was known, and why not when it was not, as intervals.",
+        columns=_columns("cluster is_known reason from_at to_at"),
         at="from_at",
     ),
     ViewSpec(

@@ -320,6 +320,27 @@ domain_reach = Table(
     Index("ix_domain_reach_span", "cluster", "source", "destination", "from_at"),
 )
 
+reach_status = Table(
+    "reach_status",
+    metadata,
+    _serial(),
+    Column("cluster", String(253), nullable=False),
+    Column("is_known", Boolean, nullable=False),  # False: the rows of domain_reach count for nothing in this time
+    Column("reason", Text, nullable=False),
+    Column("needs", _json, nullable=False),
+    Column("from_at", UtcDateTime, nullable=False),
+    Column("to_at", UtcDateTime),
+    CheckConstraint("to_at IS NULL OR to_at >= from_at", name="ordered"),
+    Index(
+        "ix_reach_status_open",
+        "cluster",
+        unique=True,
+        postgresql_where=text("to_at IS NULL"),
+        sqlite_where=text("to_at IS NULL"),
+    ),
+    Index("ix_reach_status_span", "cluster", "from_at"),
+)
+
 report = Table(
     "report",
     metadata,

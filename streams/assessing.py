@@ -5,20 +5,23 @@ Law 2: the first evaluation after a build covers every domain in State or still 
 knows and State lacks: a topic that was re-created, or a tombstone long compacted, leaves nothing behind.
 Law 3: from the last live evaluation to this one nobody was looking if slices were only folded, or more than 60 s went
 by.
+Law 4: a policy's change is weighed alone, reach before and after it; too many at once are weighed together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
-from msgspec import Struct, structs
+from msgspec import Struct, field, structs
 
 from models.compliance import Evaluation, Revision
 from models.facts import MARK_KINDS, FactKey, Kind
-from models.recording import Recording, Span, WaiverRow
+from models.recording import PolicyEffect, Recording, Span, WaiverRow
 from models.topics import Position
 from monitor import compliance
+from monitor.compliance import effects
+from monitor.compliance.reaching import Reaching
 from monitor.state import state
 from monitor.state.state import State
 from streams.decoding import Incoming
@@ -35,10 +38,15 @@ class Remembered(Struct, frozen=True, kw_only=True):
     domains: frozenset[str] = frozenset()
 
 
+MOST_WEIGHED = 8
+"""Changes of policies in one slice that are weighed one by one."""
+
+
 class Known(Struct, kw_only=True):
     """One cluster in memory. Mutable, one owner."""
 
     state: State
+    reaching: Reaching = field(default_factory=Reaching)
     log_at: datetime | None = None  # log time: the greatest timestamp folded
     live_at: datetime | None = None  # log time of the last live evaluation
     was_unseen: bool = False  # a slice was only folded since
@@ -63,7 +71,7 @@ def fold(known: Known, facts: Iterable[Incoming]) -> None:
 
 def recording(known: Known, part: Slice, place: Place, remembered: Remembered) -> Recording:
     """Fold the slice, judge it if it is live and the cluster is read in full."""
-    fold(known, part.facts)
+    weighed = _folded_and_weighed(known, part)
     at = known.log_at or part.facts[-1].at
     made = Recording(
         partition=place.partition,
@@ -72,11 +80,73 @@ def recording(known: Known, part: Slice, place: Place, remembered: Remembered) -
         position=part.facts[-1].position,
         at=at,
         revisions=_revisions(part.facts),
+        effects=weighed,
     )
     known.was_unseen |= not part.is_live
     if not part.is_live or known.state.blocked(at):
         return made
     return _judged(known, made, remembered)
+
+
+# --- what policies did -------------------------------------------------------------------------------------------
+
+
+def _folded_and_weighed(known: Known, part: Slice) -> tuple[PolicyEffect, ...]:
+    """Fold the slice, and say of its policies what each did to what may connect, where that can be known."""
+    harmless = tuple(effects.none(_change(fact)) for fact in _of_kinds(part.facts, effects.HARMLESS))
+    weighty = _of_kinds(part.facts, effects.ENFORCED)
+    if not weighty or not part.is_live or not known.is_reconciled:
+        fold(known, part.facts)
+        return harmless
+    found: list[PolicyEffect] = []
+    for before, together in _weighings(part.facts, weighty):
+        fold(known, before)
+        found += _weighed(known, together)
+    return (*harmless, *found)
+
+
+def _of_kinds(facts: Iterable[Incoming], kinds: frozenset[Kind]) -> list[Incoming]:
+    return [fact for fact in facts if fact.key is not None and fact.key.kind in kinds]
+
+
+def _change(fact: Incoming) -> effects.Change:
+    assert fact.key is not None
+    return fact.key, fact.position
+
+
+def _weighings(
+    facts: Sequence[Incoming], weighty: Sequence[Incoming]
+) -> Iterator[tuple[Sequence[Incoming], Sequence[Incoming]]]:
+    """The facts in order, as (to be folded, to be weighed). Too many are weighed at once, with what lies between."""
+    if len(weighty) > MOST_WEIGHED:
+        first = facts.index(weighty[0])
+        yield facts[:first], facts[first:]
+        return
+    begin = 0
+    for place in [place for place, fact in enumerate(facts) if any(fact is each for each in weighty)]:
+        yield facts[begin:place], facts[place : place + 1]
+        begin = place + 1
+    yield facts[begin:], ()
+
+
+def _weighed(known: Known, facts: Sequence[Incoming]) -> tuple[PolicyEffect, ...]:
+    """Fold these; what the changes of policies among them did."""
+    was_known = _is_reach_known(known)
+    fold(known, facts)
+    if not was_known or known.log_at is None or known.state.blocked(known.log_at):
+        return ()
+    moved = known.reaching.refresh(known.state, at=known.log_at)
+    if moved is None:
+        return ()
+    return effects.of([_change(fact) for fact in _of_kinds(facts, effects.ENFORCED)], moved)
+
+
+def _is_reach_known(known: Known) -> bool:
+    at = known.log_at
+    return at is not None and not known.state.blocked(at) and known.reaching.refresh(known.state, at=at) is not None
+
+
+# --- judging -----------------------------------------------------------------------------------------------------
 
 
 def _judged(known: Known, made: Recording, remembered: Remembered) -> Recording:
@@ -92,6 +162,7 @@ def _judged(known: Known, made: Recording, remembered: Remembered) -> Recording:
         vouched=compliance.vouching(known.state, at=made.at),
         not_evaluated=_unseen(known, made.at),
         waivers=_waivers(known) if known.is_waiver_changed else None,
+        reach=known.reaching.take(known.state, at=made.at),
     )
     known.is_reconciled, known.is_waiver_changed = True, False
     known.live_at, known.was_unseen = made.at, False

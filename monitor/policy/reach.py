@@ -76,9 +76,17 @@ class Posture:
     def apply(self, affected: Affected) -> None:
         """Follows the engine's last change. Small changes cost little; one that cuts classes anew makes all anew."""
         assert self._engine is not None
-        if not self._ground.follow(self._engine, affected, self._fields):
+        if not self.follow(affected):
             self._ground = Ground(reach_snapshot.of(self._engine))
             self._fields.clear()
+
+    def follow(self, affected: Affected) -> bool:
+        """Follows the engine's changes since the last time at little cost; `affected`: what all of them named.
+
+        False: they cut classes anew. This posture is worth nothing then, and whoever has it makes another.
+        """
+        assert self._engine is not None
+        return self._ground.follow(self._engine, affected, self._fields)
 
     @property
     def classes(self) -> int:

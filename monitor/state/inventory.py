@@ -7,10 +7,10 @@ would give.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TypeVar
 
-from msgspec import field
+from msgspec import Struct, field
 
 from models.facts import API_KINDS, Fact, FactKey, Kind, Rejected
 from models.wire import Unreadable
@@ -38,6 +38,22 @@ class Changes(Touched):
     is_everything: bool = False
 
 
+class Moved(Struct):
+    """What changed since the last look that can change who reaches whom. `endpoints` None: anybody's policies.
+
+    `is_policed_anew`: the engine has taken in a change, or is another one.
+    """
+
+    domains: set[str] = field(default_factory=set)
+    endpoints: set[str] | None = field(default_factory=set)
+    is_policed_anew: bool = False
+
+    def add(self, later: Moved) -> None:
+        self.domains |= later.domains
+        self.endpoints = None if self.endpoints is None or later.endpoints is None else self.endpoints | later.endpoints
+        self.is_policed_anew |= later.is_policed_anew
+
+
 class Inventory:
     def __init__(self, cluster: str) -> None:
         self.cluster = cluster
@@ -50,6 +66,7 @@ class Inventory:
         self._engine: Engine | None = None
         self._placement = Placement(cluster)
         self._changes = Changes()
+        self._moved = Moved()
 
     def take(self, key: FactKey, value: Fact | Unreadable | None) -> bool:
         """Take in one fact. Whether it is another than before: the same fact again changes nothing."""
@@ -96,6 +113,12 @@ class Inventory:
         found, self._changes = self._changes, Changes()
         return found
 
+    def moved(self) -> Moved:
+        """What everything taken in since the last call may have moved between domains."""
+        self._settle()
+        found, self._moved = self._moved, Moved()
+        return found
+
     def _settle(self) -> None:
         if not self._before and self._engine is not None:
             return
@@ -109,24 +132,29 @@ class Inventory:
         self._changes.domains |= touched.domains
         self._changes.subjects |= touched.subjects
         self._changes.is_everything |= any(key.kind in _DECLARED for key in before)
+        self._moved.domains |= touched.domains
 
     def _police(self, before: Mapping[FactKey, Fact | None]) -> None:
         if self._engine is None:
             self._engine = Engine.build(self.facts)
-            self._changes.is_everything = True
+            self._concern(None)
             return
         changed = {key: self.facts.get(key) for key in before if key.kind in _POLICED}
-        if not changed:
-            return
-        affected = self._engine.apply(changed)
-        if affected.endpoints is None:
+        if changed:
+            self._concern(self._engine.apply(changed).endpoints)
+
+    def _concern(self, endpoints: Collection[str] | None) -> None:
+        """These endpoints' answers, or (None) anybody's, can be others than before."""
+        self._moved.add(Moved(endpoints=None if endpoints is None else set(endpoints), is_policed_anew=True))
+        if endpoints is None:
             self._changes.is_everything = True
             return
-        for endpoint in affected.endpoints:
+        for endpoint in endpoints:
             place = self._placement.places.get(self.key_of(endpoint))
             if place is not None:
                 self._changes.subjects.add(place.subject)
                 self._changes.domains |= place.domains
+                self._moved.domains |= place.domains
 
     def key_of(self, endpoint: str) -> FactKey:
         """The pod or host endpoint behind an endpoint's id."""

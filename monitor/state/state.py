@@ -36,7 +36,7 @@ from monitor.state import domains
 from monitor.state import subjects as names
 from monitor.state.deadlines import Deadlines
 from monitor.state.domains import Definition
-from monitor.state.inventory import HELD, Changes, Inventory
+from monitor.state.inventory import HELD, Changes, Inventory, Moved
 from monitor.state.marks import Marks
 from monitor.state.placement import Placement
 from monitor.state.tallies import Tally
@@ -146,6 +146,10 @@ class State:
         dirty = frozenset(self._dirty & (self._known | names))
         self._judged_by, self._known, self._dirty, self._is_all_dirty = inputs, set(names), set(), False
         return EVERYTHING if is_first else Dirty(dirty, ALL if is_all else frozenset(workloads))
+
+    def take_moved(self) -> Moved:
+        """What may have changed who reaches whom since the last call."""
+        return self.inventory.moved()
 
     def _spread(self, changes: Changes) -> set[str]:
         """What changed, and what time alone has changed, to the domains and results that rest on it.

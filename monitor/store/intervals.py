@@ -12,11 +12,11 @@ from datetime import datetime
 from typing import Any
 
 from msgspec import Struct, structs
-from sqlalchemy import Column, Connection, Select, Table, bindparam, delete, select, update
+from sqlalchemy import Column, Connection, Select, Table, bindparam, delete, select, tuple_, update
 
 from models import tables
 from models.compliance import DomainPosture, Evaluation
-from models.recording import Reach
+from models.recording import ReachUpdate
 from monitor.store import sql
 
 
@@ -34,6 +34,7 @@ class Spans(Struct, frozen=True):
     scope: str
     identity: tuple[str, ...]
     said: tuple[str, ...]
+    unevaluated: tuple[str, Any] = ("", None)  # the column, and its value, that say that nobody knows
 
     @property
     def serial(self) -> Column[Any]:
@@ -44,9 +45,16 @@ class Spans(Struct, frozen=True):
 DOMAINS = Spans(tables.domain, "id", ("id",), ("level", "name", "owner", "criticality", "environment"))
 MEMBERS = Spans(tables.domain_member, "domain", ("domain", "subject"), ("pods",))
 STATUSES = Spans(
-    tables.control_status, "domain", ("domain", "control"), ("outcome", "reason", "waived", "counts", "needs")
+    tables.control_status,
+    "domain",
+    ("domain", "control"),
+    ("outcome", "reason", "waived", "counts", "needs"),
+    unevaluated=("outcome", "error"),
 )
 REACH = Spans(tables.domain_reach, "source", ("source", "destination"), ("connections",))
+REACH_STATUS = Spans(
+    tables.reach_status, "cluster", (), ("is_known", "reason", "needs"), unevaluated=("is_known", False)
+)
 
 Moves = list[Mapping[str, Any]]
 
@@ -68,11 +76,30 @@ def record(connection: Connection, evaluation: Evaluation) -> Moves:
     return _replace(connection, STATUSES, Scope(ids), statuses, span)
 
 
-def record_reach(connection: Connection, cluster: str, at: datetime, reach: Sequence[Reach]) -> Moves:
-    """Make the open rows those that are given: pairs that are left out may not connect."""
+def record_reach(connection: Connection, cluster: str, at: datetime, told: ReachUpdate) -> tuple[Moves, Moves]:
+    """What may connect as far as it changed, and whether that is known; what the chain is to cover of both.
+
+    While it is not known the rows stay as they were last known: `reach_status` says that they count for nothing.
+    """
     span = {"cluster": cluster, "from_at": at, "to_at": None}
-    rows = [structs.asdict(each) | {"connections": list(each.connections)} | span for each in reach]
-    return _replace(connection, REACH, None, rows, span)
+    status = {"is_known": not told.unknown, "reason": told.unknown, "needs": list(told.needs)}
+    moves = _replace(connection, REACH_STATUS, None, [status | span], span)
+    rows = [structs.asdict(each) | {"connections": list(each.connections)} | span for each in told.pairs]
+    open_rows = (
+        _open_rows(connection, REACH, cluster, None) if told.is_whole else _open_pairs(connection, cluster, rows)
+    )
+    return _exchange(connection, REACH, open_rows, [row for row in rows if row["connections"]], at), moves
+
+
+def _open_pairs(connection: Connection, cluster: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    table = REACH.table
+    pairs = [(row["source"], row["destination"]) for row in rows]
+    statement = select(table).where(table.c.cluster == cluster, table.c.to_at.is_(None))
+    found: list[dict[str, Any]] = []
+    for part in sql.chunks(pairs):
+        wanted = statement.where(tuple_(table.c.source, table.c.destination).in_(part))
+        found += [dict(row) for row in connection.execute(wanted).mappings()]
+    return found
 
 
 def _member_rows(posture: DomainPosture) -> list[dict[str, Any]]:
@@ -105,16 +132,27 @@ def _replace(
     span: Mapping[str, Any],
 ) -> Moves:
     """Make the open intervals in scope (None = the whole cluster) those that are wanted."""
+    return _exchange(connection, spans, _open_rows(connection, spans, span["cluster"], scope), wanted, span["from_at"])
+
+
+def _exchange(
+    connection: Connection,
+    spans: Spans,
+    open_rows: Sequence[dict[str, Any]],
+    wanted: Sequence[dict[str, Any]],
+    at: datetime,
+) -> Moves:
+    """Close what is open and not wanted, open what is wanted and not open."""
 
     def name(row: Mapping[str, Any]) -> tuple[str, ...]:
         return tuple(row[part] for part in spans.identity)
 
     new = {name(row): row for row in wanted}
-    old = {name(row): row for row in _open_rows(connection, spans, span["cluster"], scope)}
+    old = {name(row): row for row in open_rows}
     same = {key for key in new.keys() & old.keys() if all(new[key][part] == old[key][part] for part in spans.said)}
     closed = [old[key] for key in sorted(old.keys() - same)]
     opened = [new[key] for key in sorted(new.keys() - same)]
-    moves = _close(connection, spans, [(row, span["from_at"]) for row in closed])
+    moves = _close(connection, spans, [(row, at) for row in closed])
     sql.add(connection, spans.table, opened)
     return moves + [_opened(spans, row) for row in opened]
 
@@ -160,26 +198,28 @@ def _closed(spans: Spans, row: Mapping[str, Any], at: datetime) -> dict[str, Any
 
 def cut_out(
     connection: Connection,
+    spans: Spans,
     cluster: str,
     span: tuple[datetime, datetime, str],
     concerns: Callable[[Sequence[str]], bool],
 ) -> Moves:
-    """Record the span as `error` in the open statuses that it concerns; they go on behind it as they were."""
+    """Record the span as not evaluated in the open intervals that it concerns; they go on behind it as they were."""
     from_at, to_at, reason = span
-    table = STATUSES.table
+    table = spans.table
+    column, unevaluated = spans.unevaluated
     if from_at >= to_at:
         return []
     rows = connection.execute(
         select(table).where(table.c.cluster == cluster, table.c.to_at.is_(None), table.c.from_at < to_at)
     )
-    hit = [dict(row) for row in rows.mappings() if row["outcome"] != "error" and concerns(row["needs"])]
+    hit = [dict(row) for row in rows.mappings() if row[column] != unevaluated and concerns(row["needs"])]
     ends, pieces = [], []
-    for row in sorted(hit, key=lambda each: (each["domain"], each["control"])):
+    for row in sorted(hit, key=lambda each: [each[name] for name in spans.identity]):
         begin = max(from_at, row["from_at"])
-        again = {name: value for name, value in row.items() if name != STATUSES.serial.name}
+        again = {name: value for name, value in row.items() if name != spans.serial.name}
         ends.append((row, begin))
-        pieces.append(again | {"outcome": "error", "reason": reason, "from_at": begin, "to_at": to_at})
+        pieces.append(again | {column: unevaluated, "reason": reason, "from_at": begin, "to_at": to_at})
         pieces.append(again | {"from_at": to_at, "to_at": None})
-    moves = _close(connection, STATUSES, ends)
+    moves = _close(connection, spans, ends)
     sql.add(connection, table, pieces)
-    return moves + [_opened(STATUSES, piece) for piece in pieces]
+    return moves + [_opened(spans, piece) for piece in pieces]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Table, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
 Row = Mapping[str, Any]
+T = TypeVar("T", str, tuple[str, str])
 
-CHUNK = 500
-"""Values in one IN list: SQLite takes 999 parameters in its oldest builds."""
+CHUNK = 400
+"""Values, or pairs of them, in one IN list: SQLite takes 999 parameters in its oldest builds."""
 
 
 def insert(connection: Connection, table: Table) -> Any:
@@ -55,7 +56,8 @@ def _unlock(connection: Connection, lock: Row) -> None:
         connection.invalidate()  # the session is gone, or goes now, and its lock with it
 
 
-def chunks(values: Iterable[str]) -> Iterable[list[str]]:
+def chunks(values: Iterable[T]) -> Iterable[list[T]]:
+    """Distinct values, in order."""
     every = sorted(set(values))
     for start in range(0, len(every), CHUNK):
         yield every[start : start + CHUNK]

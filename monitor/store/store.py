@@ -73,12 +73,10 @@ class Store:
             if not _passed_fence(connection, recording):
                 return Recorded(was_ours=True)
             written = revisions.record(connection, recording.cluster, recording.revisions)
-            statuses, gaps = vouching.record(connection, recording)
             covered: dict[str, list[Any]] = {
+                **vouching.record(connection, recording),
                 "fact_revision": [revisions.covered(row) for row in written],
                 "policy_change": changes.record(connection, written, recording.effects),
-                "control_status": statuses,
-                "evidence_gap": gaps,
             }
             transitions: tuple[Transition, ...] = ()
             if recording.evaluation is not None:
@@ -86,9 +84,10 @@ class Store:
                 moves, covered["finding_transition"] = findings.record(connection, recording.evaluation)
                 transitions = tuple(moves)
             if recording.reach is not None:
-                covered["domain_reach"] = intervals.record_reach(
+                covered["domain_reach"], moves_of_status = intervals.record_reach(
                     connection, recording.cluster, recording.at, recording.reach
                 )
+                covered["reach_status"] += moves_of_status
             _record_waivers(connection, recording)
             chain.append(connection, recording.cluster, recording.at, covered)
             return Recorded(transitions=transitions)

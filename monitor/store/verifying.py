@@ -27,6 +27,7 @@ class Verified(Struct, frozen=True, kw_only=True):
     transitions: int
     head: str
     statuses: int = 0
+    reach: int = 0
     changes: int = 0
     gaps: int = 0
     windows: int = 0
@@ -39,7 +40,7 @@ def verify(connection: Connection, cluster: str) -> Verified:
     head = connection.execute(
         select(tables.chain_head.c.hash).where(tables.chain_head.c.cluster == cluster)
     ).scalar_one_or_none()
-    _replay(connection, cluster, intervals.REACH)
+    _replay(connection, cluster, intervals.REACH_STATUS)
     return Verified(
         cluster=cluster,
         chain_rows=rows,
@@ -47,6 +48,7 @@ def verify(connection: Connection, cluster: str) -> Verified:
         transitions=_compare(connection, cluster, tables.finding_transition, findings.covered),
         changes=_compare(connection, cluster, tables.policy_change, changes.covered),
         statuses=_replay(connection, cluster, intervals.STATUSES),
+        reach=_replay(connection, cluster, intervals.REACH),
         gaps=_count(connection, cluster, tables.evidence_gap, _gap),
         reports=_count(connection, cluster, tables.report, reports.covered),
         windows=_count(connection, cluster, tables.flow_window, flows.covered),

@@ -6,7 +6,7 @@ after the stored `until`, what depends on it is *not evaluated* from `until` to 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -17,28 +17,31 @@ from models.compliance import Vouched
 from models.recording import Recording
 from monitor.store import intervals, sql
 
+EVALUATION = "evaluation"
 _table = tables.vouched
 
 
-def record(connection: Connection, recording: Recording) -> tuple[intervals.Moves, intervals.Moves]:
-    """Move what is vouched for, cut out what is not. Returns what the chain is to cover: of statuses, of gaps."""
+CUT = (intervals.STATUSES, intervals.REACH_STATUS)
+"""Tables whose open intervals rest on inputs."""
+
+
+def record(connection: Connection, recording: Recording) -> dict[str, intervals.Moves]:
+    """Move what is vouched for, cut out what is not. Returns what the chain is to cover, by table."""
     stored = {row.input: row for row in connection.execute(select(_table).where(_table.c.cluster == recording.cluster))}
     gaps: list[dict[str, Any]] = []
-    cuts: list[Mapping[str, Any]] = []
+    cuts: dict[str, intervals.Moves] = {spans.table.name: [] for spans in CUT}
     for each in recording.vouched:
         until = stored[each.input].until if each.input in stored else None
         if until and each.unbroken_since and each.unbroken_since > until and until < recording.at:
             reason = each.reason or f"{each.input} was not seen"
             gaps.append(_gap(recording.cluster, each.input, (until, recording.at, reason)))
-            cuts += _cut(connection, recording, (until, recording.at, reason), each.input)
+            _cut(connection, recording, cuts, gaps[-1])
     for span in recording.not_evaluated:
-        gaps.append(_gap(recording.cluster, "evaluation", (span.from_at, span.to_at, span.reason)))
-        cuts += intervals.cut_out(
-            connection, recording.cluster, (span.from_at, span.to_at, span.reason), lambda _needs: True
-        )
+        gaps.append(_gap(recording.cluster, EVALUATION, (span.from_at, span.to_at, span.reason)))
+        _cut(connection, recording, cuts, gaps[-1])
     sql.add(connection, tables.evidence_gap, gaps)
     _write(connection, recording, stored)
-    return cuts, [dict(gap) for gap in gaps]
+    return {**cuts, tables.evidence_gap.name: [dict(gap) for gap in gaps]}
 
 
 def _write(connection: Connection, recording: Recording, stored: Mapping[str, Any]) -> None:
@@ -55,9 +58,14 @@ def _differs(row: Mapping[str, Any], stored: Any) -> bool:
 
 
 def _cut(
-    connection: Connection, recording: Recording, span: tuple[datetime, datetime, str], name: str
-) -> Sequence[Mapping[str, Any]]:
-    return intervals.cut_out(connection, recording.cluster, span, lambda needs: name in needs)
+    connection: Connection, recording: Recording, cuts: dict[str, intervals.Moves], gap: Mapping[str, Any]
+) -> None:
+    """Out of whatever rests on the input; on evaluation rests everything."""
+    span = (gap["from_at"], gap["to_at"], gap["reason"])
+    for spans in CUT:
+        cuts[spans.table.name] += intervals.cut_out(
+            connection, spans, recording.cluster, span, lambda needs: gap["input"] in {EVALUATION, *needs}
+        )
 
 
 def _gap(cluster: str, name: str, span: tuple[datetime, datetime, str]) -> dict[str, Any]:

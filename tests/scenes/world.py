@@ -15,6 +15,7 @@ from models.topics import Position, partition_of
 from monitor import compliance
 from monitor.broker.connection import Connection
 from monitor.broker.reading import PartitionReader
+from monitor.compliance.reaching import Reaching
 from monitor.state.state import State, fold
 from monitor.store import Store, queries
 from streams import wiring
@@ -123,29 +124,52 @@ class World:
     async def check(self, cluster: str = "east") -> None:
         """SQL is what a fresh evaluation of the final facts gives, no move is doubled, the chain verifies."""
         await self.caught_up(cluster)
-        expected = await self.fresh(cluster)
+        state = await self.anew(cluster)
+        statuses, failing = self.fresh(state)
 
-        await self.until(lambda: self.statuses(cluster) == expected[0], "SQL has the statuses of a fresh evaluation")
-        assert self.findings(cluster) == expected[1]
+        await self.until(lambda: self.statuses(cluster) == statuses, "SQL has the statuses of a fresh evaluation")
+        assert self.findings(cluster) == failing
+        assert self.reach(cluster) == self.fresh_reach(state)
         self.check_moves(cluster)
         self.store.verify(cluster)
 
-    async def fresh(self, cluster: str = "east"):
-        """Statuses and failing subjects of an evaluation from nothing, at the recorded place."""
-        records = await self.facts(cluster)
+    async def anew(self, cluster: str = "east") -> State:
+        """State from nothing, at the recorded place."""
         state = State(cluster)
-        at = max(record.at for record in records)
-        for record in records:
+        for record in await self.facts(cluster):
             fact = incoming(record, epoch=1)
             if fact.cluster in {"", cluster}:
                 fold(state, fact.key, fact.value, position=fact.position, at=fact.at)
-        evaluation = compliance.evaluate(state, state.take_dirty(), at=at, position=Position(1, records[-1].offset))
+        return state
+
+    @staticmethod
+    def fresh(state: State):
+        """Statuses and failing subjects of an evaluation from nothing."""
+        assert state.at is not None
+        assert state.position is not None
+        evaluation = compliance.evaluate(state, state.take_dirty(), at=state.at, position=state.position)
         statuses, failing = {}, set()
         for posture in evaluation.postures:
             for result in posture.results:
                 statuses[posture.domain.id, result.control] = result.outcome.value
                 failing |= {(result.control, each.subject) for each in result.subjects if each.outcome == "fail"}
         return statuses, {each for each in failing if each[0] != "evidence-complete"}
+
+    @staticmethod
+    def fresh_reach(state: State):
+        """What may connect, worked out from nothing; None if it is not known."""
+        assert state.at is not None
+        told = Reaching().take(state, at=state.at)
+        assert told is not None
+        return (
+            None if told.unknown else {(each.source, each.destination): list(each.connections) for each in told.pairs}
+        )
+
+    def reach(self, cluster: str = "east") -> dict[tuple[str, str], list[str]] | None:
+        """What may connect now, as recorded; None if that is not known."""
+        [status] = [row for row in self.rows(tables.reach_status, cluster) if row["to_at"] is None]
+        rows = [row for row in self.rows(tables.domain_reach, cluster) if row["to_at"] is None]
+        return {(row["source"], row["destination"]): row["connections"] for row in rows} if status["is_known"] else None
 
     async def facts(self, cluster: str = "east"):
         async with PartitionReader(self.connection, self.topics.facts.name, self.place(cluster)) as reader:

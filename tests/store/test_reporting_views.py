@@ -1,16 +1,19 @@
 """The views that Grafana reads: what they say, and that their reader can read nothing else."""
 
+from datetime import datetime
+
 import pytest
 from msgspec import structs
 from sqlalchemy import create_engine, inspect, make_url, text
 from sqlalchemy.exc import ProgrammingError
 from store.recordings import at, control, failing, passing, posture, recording, revision, seen, subject
 from store.test_recording_flows import batch
+from store.test_recording_flows import path as seen_path
 
 from models import reporting
 from models.compliance import Domain, Outcome, Vouched
-from models.facts import FactKey, Kind
-from models.recording import PolicyEffect, Reach, WaiverRow
+from models.facts import FactKey, FlowClass, Kind
+from models.recording import PolicyEffect, Reach, ReachUpdate, WaiverRow
 from models.topics import Position
 from monitor import clock
 from monitor.store import Store, StoreError
@@ -43,10 +46,15 @@ def waiver(name="W-1"):
     )
 
 
+def opened_reach(*connections, unknown=""):
+    pair = Reach(source="namespace/shop", destination="namespace/payments", connections=connections)
+    return ReachUpdate(pairs=() if unknown else (pair,), unknown=unknown, needs=("Pod",))
+
+
 def told(store):
     """A short story, with something in each view."""
     effect = PolicyEffect(key=POLICY, position=Position(1, 1), closed=("any -> shop any",))
-    reach = (Reach(source="namespace/shop", destination="cluster/h", connections=("tcp/80", "udp/53")),)
+    reach = opened_reach("tcp/80", "udp/53")
     store.record(
         recording(1, failing(), revisions=(revision(b"a", key=POLICY),), effects=(effect,), reach=reach, seconds=1)
     )
@@ -128,13 +136,64 @@ def test_posture_that_nobody_vouches_for_any_more_is_not_evaluated(store):
     ]
 
 
+def reach_shown(store):
+    """Connections, and the seconds from and to."""
+    found = rows(store, "reach", "connections, from_at, to_at", "from_at")
+    return [(connections, *(second(store, moment) for moment in moments)) for connections, *moments in found]
+
+
+def second(store, moment):
+    """SQLite's views give times as text."""
+    if moment is None:
+        return None
+    return (moment if store._engine.dialect.name == "postgresql" else at_text(moment)).second
+
+
+def at_text(moment):
+    return datetime.fromisoformat(moment)
+
+
 def test_reach_is_shown_as_intervals(store):
     told(store)
-    store.record(recording(4, reach=(), seconds=20))
+    store.record(recording(4, reach=opened_reach("tcp/80"), seconds=20))
+    store.record(recording(5, reach=opened_reach(), vouched=(seen(30),), seconds=30))
 
-    [(connections, count, closed)] = rows(store, "reach", "connections, connection_count, to_at IS NOT NULL")
-    assert (connections, count, bool(closed)) == ("tcp/80\nudp/53", 2, True)
-    assert store.verify("h").changes == 1
+    assert reach_shown(store) == [("tcp/80\nudp/53", 1, 20), ("tcp/80", 20, 30)]
+    assert store.verify("h").reach == 2
+
+
+def test_reach_is_not_shown_for_the_time_in_which_it_was_not_known(store):
+    store.record(recording(1, reach=opened_reach("tcp/80")))
+    store.record(recording(5, reach=opened_reach(unknown="Tier: forbidden"), expected=Position(1, 1)))
+    store.record(recording(9, reach=opened_reach("tcp/81"), expected=Position(1, 5), vouched=(seen(9),)))
+    store.record(recording(12, reach=opened_reach(), expected=Position(1, 9), vouched=(seen(12),)))
+
+    assert reach_shown(store) == [("tcp/80", 1, 5), ("tcp/81", 9, 12)]
+    assert [(bool(known), reason) for known, reason in rows(store, "reach_status", "is_known, reason", "from_at")] == [
+        (True, ""),
+        (False, "Tier: forbidden"),
+        (True, ""),
+        (False, "nobody vouched for its inputs any more"),
+    ]
+
+
+def test_reach_is_not_shown_for_the_time_in_which_an_input_was_not_seen(store):
+    store.record(recording(1, reach=opened_reach("tcp/80"), vouched=(seen(1),)))
+    store.record(recording(2, vouched=(seen(4),), seconds=4))
+    store.record(recording(3, vouched=(seen(30, unbroken=20),), seconds=30))
+    store.record(recording(4, reach=opened_reach(), vouched=(seen(40, unbroken=20),), seconds=40))
+
+    assert reach_shown(store) == [("tcp/80", 1, 4), ("tcp/80", 30, 40)]
+    assert store.verify("h").reach == 1
+
+
+def test_reach_that_nobody_vouches_for_any_more_is_shown_up_to_there(store):
+    store.record(recording(1, reach=opened_reach("tcp/80"), vouched=(seen(7),), seconds=8))
+    store.record(recording(2, vouched=(seen(7),), seconds=9))
+
+    assert reach_shown(store) == []
+    store.record(recording(3, vouched=(seen(12),), seconds=14))
+    assert reach_shown(store) == [("tcp/80", 8, 12)]
 
 
 def test_what_was_not_seen_for_long_is_not_fresh(store):
@@ -184,19 +243,48 @@ def test_a_domain_that_nobody_vouches_for_is_not_evaluated_whatever_it_was(store
     assert rows(store, "domain_posture", "outcome, passing, not_evaluated, compliance_ratio") == [("error", 0, 1, None)]
 
 
-def test_the_matrix_tells_what_is_allowed_from_what_was_seen(store):
-    reach = (
-        Reach(source="namespace/shop", destination="namespace/payments", connections=("tcp/80",)),
-        Reach(source="namespace/shop", destination="public", connections=("tcp/443", "udp/53")),
+def path(source, destination, source_domains, destination_domains, flow_class=FlowClass.PERMITTED):
+    return structs.replace(
+        seen_path(flow_class),
+        path_id=f"{source}>{destination}",
+        source=source,
+        destination=destination,
+        source_domains=source_domains,
+        destination_domains=destination_domains,
     )
-    store.record(recording(1, passing(), reach=reach))
-    store.record_flows(batch(0, 4))
 
-    columns = "destination, source_level, destination_level, connections, escaped, records, state"
-    assert rows(store, "matrix", columns) == [
-        ("namespace/payments", "namespace", "", "tcp/80", 1, 4, "escaped"),
-        ("public", "namespace", "", "tcp/443\nudp/53", 0, 0, "allowed but never seen"),
-        ("tenant/blue", "namespace", "", "", 1, 4, "escaped"),
+
+def test_the_matrix_tells_what_is_allowed_from_what_was_seen(store):
+    shop, payments = ("namespace/shop", "tenant/red", "cluster/h"), ("namespace/payments", "cluster/h")
+    pairs = (
+        Reach(source="namespace/shop", destination="namespace/payments", connections=("tcp/80",)),
+        Reach(source="namespace/shop", destination="outside", connections=("tcp/443", "udp/53")),
+    )
+    store.record(vouched_now(1, passing(), reach=ReachUpdate(pairs=pairs, needs=("Pod",))))
+    paths = (
+        path("a", "b", shop, payments, FlowClass.ESCAPED),
+        path("public", "b", (), payments, FlowClass.REJECTED),
+        path("a", "unknown", shop, ()),
+    )
+    store.record_flows(structs.replace(batch(0, 4), paths=paths))
+
+    columns = "source, destination, source_level, destination_level, connections, state"
+    known = rows(store, "matrix", columns, "1, 2")
+    store.record(vouched_now(2, reach=ReachUpdate(unknown="Tier: forbidden")))
+    unknown = rows(store, "matrix", "source, destination, connections, is_reach_known", "1, 2")
+
+    assert known == [
+        ("namespace/shop", "namespace/payments", "namespace", "", "tcp/80", "escaped"),
+        ("namespace/shop", "outside", "namespace", "", "tcp/443\nudp/53", "allowed but never seen"),
+        ("namespace/shop", "unknown", "namespace", "", "", "allowed and seen"),
+        ("outside", "namespace/payments", "", "", "", "denied"),
+        ("tenant/red", "unknown", "", "", "", "allowed and seen"),
+    ]
+    assert [(*row[:3], bool(row[3])) for row in unknown] == [
+        ("namespace/shop", "namespace/payments", "", False),
+        ("namespace/shop", "unknown", "", False),
+        ("outside", "namespace/payments", "", False),
+        ("tenant/red", "unknown", "", False),
     ]
 
 
