@@ -41,8 +41,8 @@ MATRIX = matrix(
     About(
         title="Who talks to whom",
         description="From the domain of the row to the domain of the column, now: allowed and seen, denied, escaped,"
-        " allowed but never seen. An empty cell is neither allowed nor seen, or not worked out. Ends that are no domain"
-        " (address classes, network sets) are shown at every level.",
+        " allowed but never seen. An empty cell is neither allowed nor seen, or not worked out. All that is no"
+        " endpoint is `outside`, at every level.",
         unit="string",
         empty="·",
     ),

@@ -1,6 +1,6 @@
 """Who may talk to whom, and who does: reach and observed paths between the domains of one level.
 
-An end that is no domain (an address class, a network set) has no level and is shown at every level.
+All that is no endpoint is `outside`: it has no level and is shown at every level.
 """
 
 from __future__ import annotations
