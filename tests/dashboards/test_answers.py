@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(400)]
 BOARDS = boards.documents()
 NUMBERS_OF_THE_MOMENT = {"Records waiting", "Lag", "segmon_series_dropped_total"}
 COLUMNS_OF_THE_MOMENT = {"age_seconds", "offset", "epoch", "seen_at"}
-ORDER_OF_THE_MOMENT = {"Inputs"}
+ORDER_OF_THE_MOMENT = {"Inputs", "reach"}
 RECENT = 5.0
 """Seconds: a series that ended before was an outcome of the first moments, before the story."""
 WORST = "Domains, worst first"
@@ -95,6 +95,8 @@ def _lines(title, columns, rows):
     if title == "Posture per control":
         last = {series: outcome for _, series, outcome in rows}
         return sorted(f"… | {series} | {outcome}" for series, outcome in last.items())
+    if title == "reach_status":  # before the first heartbeat it is not known
+        rows = rows[:1]
     if title == "Changes over time":  # into which second a change falls is chance
         rows = [("<sum>", *(sum(row[at] for row in rows) for at in range(1, len(columns))))]
     lines = [" | ".join(_told(title, name, value) for name, value in zip(columns, row, strict=True)) for row in rows]
