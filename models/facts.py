@@ -68,7 +68,7 @@ MARK_KINDS: frozenset[Kind] = frozenset({Kind.EPOCH, Kind.TICK, Kind.SYNC, Kind.
 """Kinds that only order and vouch for the others: they write no revision."""
 
 
-class FactKey(Struct, frozen=True, order=True):
+class FactKey(Struct, frozen=True, order=True, gc=False):
     """Identity of a fact. `namespace` is empty for what has none."""
 
     cluster: str
@@ -89,7 +89,7 @@ class FactKey(Struct, frozen=True, order=True):
         return cls(parts[0], Kind(parts[1]), parts[2], parts[3])
 
 
-class _Wire(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+class _Wire(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False):
     """Common wire settings of nested values: camelCase names, defaults left out, unknown fields ignored."""
 
 

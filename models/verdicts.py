@@ -1,6 +1,7 @@
 """A verdict is its trace: what was met, in order; allow or deny is read off its end.
 
 Source of the trace's form: Calico's flow-log policy strings (policy_semantics.md 19.2).
+None of these can be part of a cycle, and there are hundreds of thousands: the collector is told to pass them by.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class Decision(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Hit(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Hit(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One thing met on the way. `rule` -1 = end of tier, attributed to the tier's first policy (8.5)."""
 
     tier: str  # __PROFILE__ for profiles
@@ -35,7 +36,7 @@ class Hit(Struct, frozen=True, kw_only=True, omit_defaults=True):
     is_staged: bool = False
 
 
-class LogHit(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class LogHit(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A Log rule met on the way, at its first match."""
 
     tier: str
@@ -45,7 +46,7 @@ class LogHit(Struct, frozen=True, kw_only=True, omit_defaults=True):
     rule: int
 
 
-class Verdict(Struct, frozen=True, kw_only=True):
+class Verdict(Struct, frozen=True, kw_only=True, gc=False):
     """One direction at one endpoint. An endpoint whose profiles decide nothing is denied with an empty end."""
 
     decision: Decision
@@ -54,7 +55,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     unknown_because: tuple[str, ...] = ()  # which missing inputs keep it from being settled
 
 
-class Connection(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Connection(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The first packet of a connection. None = not known (20.4), which may leave a verdict UNKNOWN."""
 
     source_address: str
@@ -66,7 +67,7 @@ class Connection(Struct, frozen=True, kw_only=True, omit_defaults=True):
     icmp_code: int | None = None
 
 
-class FlowVerdict(Struct, frozen=True, kw_only=True):
+class FlowVerdict(Struct, frozen=True, kw_only=True, gc=False):
     """Both sides of a connection, enforced and pending. A side that is no endpoint is None and imposes nothing."""
 
     egress: Verdict | None = None

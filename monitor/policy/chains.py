@@ -52,7 +52,10 @@ class Question(Struct, frozen=True):
         return not policy.is_untracked and not policy.is_pre_dnat
 
 
-Content = tuple[tuple[Hashed, ...], tuple[str, ...], Direction, Stage]
+Asked = tuple[frozenset[Hashed], tuple[str, ...], Question]
+"""All policies that select an endpoint, its profiles, and which of its lists is asked for."""
+Content = tuple[frozenset[Hashed], tuple[str, ...], Direction, Stage]
+"""The policies and profiles in a list. Their order follows from what they are."""
 
 
 class Chains:
@@ -64,19 +67,26 @@ class Chains:
         self._policies = policies
         self._tiers = tiers
         self._profile = profile
+        self._asked: dict[Asked, Chain] = {}
         self._chains: dict[Content, Chain] = {}
         self._ranks: dict[Hashed, Rank] = {}
-        self._memory: Memory = {}
+        self._memory = Memory()
         self.is_pass_deny = False
 
     def chain(self, selecting: Iterable[Hashed], profiles: tuple[str, ...], question: Question) -> Chain:
         """The chain of an endpoint that these policies select, in whatever order they come."""
-        listed = self.ordered(each for each in selecting if question.concerns(self._policies[each].policy))
-        asked = profiles if question.stage is Stage.NORMAL else ()
-        content = (listed, asked, question.direction, question.stage)
+        asked = (frozenset(selecting), profiles, question)
+        found = self._asked.get(asked)
+        if found is None:
+            found = self._asked[asked] = self._chain(*asked)
+        return found
+
+    def _chain(self, selecting: frozenset[Hashed], profiles: tuple[str, ...], question: Question) -> Chain:
+        listed = frozenset(each for each in selecting if question.concerns(self._policies[each].policy))
+        content = (listed, profiles if question.stage is Stage.NORMAL else (), question.direction, question.stage)
         found = self._chains.get(content)
         if found is None:
-            found = self._chains[content] = self._made(listed, asked, question)
+            found = self._chains[content] = self._made(self.ordered(listed), content[1], question)
         return found
 
     def ordered(self, keys: Iterable[Hashed]) -> tuple[Hashed, ...]:
@@ -100,12 +110,9 @@ class Chains:
         """Drops the chains in which one of these is."""
         for key in policies:
             self._ranks.pop(key, None)
-        gone = [
-            content
-            for content in self._chains
-            if not policies.isdisjoint(content[0]) or not profiles.isdisjoint(content[1])
-        ]
-        for content in gone:
+        for asked in [each for each in self._asked if _holds(each[0], each[1], policies, profiles)]:
+            del self._asked[asked]
+        for content in [each for each in self._chains if _holds(each[0], each[1], policies, profiles)]:
             del self._chains[content]
 
     def _made(self, listed: Sequence[Hashed], profiles: tuple[str, ...], question: Question) -> Chain:
@@ -117,3 +124,9 @@ class Chains:
         ]
         steps = [self._profile(name, question.direction) for name in profiles]
         return Chain(tiers, steps, _END[question.stage], self._memory, is_pass_deny=self.is_pass_deny)
+
+
+def _holds(
+    listed: frozenset[Hashed], steps: tuple[str, ...], policies: frozenset[Hashed], profiles: frozenset[str]
+) -> bool:
+    return not policies.isdisjoint(listed) or not profiles.isdisjoint(steps)

@@ -54,7 +54,7 @@ _WHOLE_TYPES: Final = intervals.plane(ANY_BYTE, ANY_BYTE)
 Partial = tuple[tuple[int, Plane], ...]
 
 
-class ConnectionSet(Struct, frozen=True, cache_hash=True):
+class ConnectionSet(Struct, frozen=True, cache_hash=True, gc=False):
     """`whole`: bit n set = all of protocol n. `partial`: protocols of which only some, ascending.
 
     The first axis of a plane is the destination port or ICMP type, the second the source port or ICMP code.

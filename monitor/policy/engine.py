@@ -105,7 +105,7 @@ class Engine:
         if not chain.tiers and chain.end is not Outcome.DENY:
             return None
         walked = chain.walked(self.packet(connection))
-        return None if walked.outcomes == {Outcome.NEXT} else walked.verdict
+        return None if walked.is_undecided else walked.verdict
 
     def stranger(self, endpoint_id: str, direction: Direction) -> Verdict:
         """The verdict for a peer that nothing names: the proof behind default-deny."""

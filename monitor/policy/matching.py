@@ -94,9 +94,11 @@ class Peer:
         return found
 
     def holds(self, owners: Owners) -> bool:
-        """5.6: one owner suffices."""
-        for each in owners.classes:  # noqa: SIM110 - any() with a generator takes twice the time
-            if self.holds_for(each):
+        """5.6: one owner suffices. What `holds_for` remembers is looked up here: this is asked for most rules."""
+        held = self._held
+        for each in owners.classes:
+            found = held.get(each.id)
+            if found or (found is None and self.holds_for(each)):
                 return True
         return False
 
@@ -133,9 +135,13 @@ Check = Callable[[Packet], Answer]
 
 
 class CompiledRule:
-    """A rule as a row of checks, with what it reads (for caches) and whom it asks (for changes)."""
+    """A rule as two rows of checks, with whom it asks (for changes).
 
-    __slots__ = ("checks", "peers", "rule", "service")
+    Packets with the same header (`Reads.header`) get the same answer from the first row; the second asks who is at the
+    packet's addresses.
+    """
+
+    __slots__ = ("_by_header", "by_owner", "peers", "rule", "service")
 
     def __init__(self, rule: model.Rule, surroundings: Surroundings, *, is_egress: bool) -> None:
         self.rule = rule
@@ -145,24 +151,29 @@ class CompiledRule:
         )
         self.peers = tuple(peer for side in sides for peer in side.peers)
         self.service = rule.source.service or rule.destination.service
-        self.checks = tuple(_checks(rule, sides, surroundings, is_egress=is_egress))
+        self._by_header = tuple(_by_header(rule, sides, surroundings))
+        self.by_owner = tuple(_by_owner(rule, sides, is_egress=is_egress))
 
-    def match(self, packet: Packet) -> Answer:
-        depends = ""
-        for check in self.checks:
-            found = check(packet)
-            if found is True:
-                continue
-            if found is False:
-                return False
-            depends = depends or found
-        return depends or True
+    def fits(self, packet: Packet) -> Answer:
+        """Whether the rule can match packets with this one's header."""
+        return all_hold(self._by_header, packet, True)
 
 
-def _checks(
-    rule: model.Rule, sides: tuple[_Side, _Side], surroundings: Surroundings, *, is_egress: bool
-) -> Iterator[Check]:
-    """Cheap ones first; those that depend on what is outside of the packet last."""
+def all_hold(checks: tuple[Check, ...], packet: Packet, so_far: Answer) -> Answer:
+    """False if any does not; else the first reason why it cannot be known, if there is one."""
+    for check in checks:
+        found = check(packet)
+        if found is True:
+            continue
+        if found is False:
+            return False
+        if so_far is True:
+            so_far = found
+    return so_far
+
+
+def _by_header(rule: model.Rule, sides: tuple[_Side, _Side], surroundings: Surroundings) -> Iterator[Check]:
+    """Cheap ones first."""
     yield from _family(rule)
     yield from _protocol(rule)
     for side in sides:
@@ -173,6 +184,9 @@ def _checks(
         yield _is_not_icmp(*rule.not_icmp, surroundings)
     for side in sides:
         yield from side.nets()
+
+
+def _by_owner(rule: model.Rule, sides: tuple[_Side, _Side], *, is_egress: bool) -> Iterator[Check]:
     for side in sides:
         yield from side.selectors(is_by_name=is_egress and not side.is_source)
         yield from side.services()
@@ -379,6 +393,10 @@ def _merged(ranges: Iterable[tuple[int, int]]) -> tuple[list[int], list[int]]:
 # --- what a rule's answer depends on -----------------------------------------------------------------------------
 
 
+Header = tuple[int | None, ...]
+"""What a row of rules can tell apart in a packet, without asking who is at its addresses."""
+
+
 class Reads:
     """What a row of rules can tell apart: two packets alike in all of it get the same answer from each of them."""
 
@@ -403,30 +421,29 @@ class Reads:
         if side.ports.names or side.not_ports.names or side.service is not None:
             self.is_exact = True
 
-    def key(self, packet: Packet) -> tuple[object, ...]:
-        """Equal for packets that these rules cannot tell apart. `is_exact`: addresses and ports as they are."""
+    def header(self, packet: Packet) -> Header:
+        """Equal for packets that differ, for these rules, by who is at their addresses only.
+
+        `is_exact`: addresses and ports as they are.
+        """
         if self.is_exact:
-            here: tuple[object, ...] = (
-                packet.generation,
+            return (
+                packet.protocol,
+                packet.icmp_type,
+                packet.icmp_code,
                 packet.source,
                 packet.destination,
                 packet.source_port,
                 packet.destination_port,
+                packet.generation,
             )
-        else:
-            here = (
-                bisect_right(self.source_nets, packet.source),
-                bisect_right(self.destination_nets, packet.destination),
-                None if packet.source_port is None else bisect_right(self.source_ports, packet.source_port),
-                None
-                if packet.destination_port is None
-                else bisect_right(self.destination_ports, packet.destination_port),
-            )
+        source_port, destination_port = packet.source_port, packet.destination_port
         return (
-            here,
             packet.protocol,
             packet.icmp_type,
             packet.icmp_code,
-            packet.source_owners.key,
-            packet.destination_owners.key,
+            bisect_right(self.source_nets, packet.source),
+            bisect_right(self.destination_nets, packet.destination),
+            None if source_port is None else bisect_right(self.source_ports, source_port),
+            None if destination_port is None else bisect_right(self.destination_ports, destination_port),
         )

@@ -25,7 +25,7 @@ PORT_PROTOCOLS = frozenset({6, 17, 132})
 """Protocols whose ports rules may match on."""
 
 
-class Endpoint(Struct, frozen=True, kw_only=True):
+class Endpoint(Struct, frozen=True, kw_only=True, gc=False):
     """A workload (pod) or a host interface. `labels` hold what it inherits (section 2)."""
 
     id: str  # pod:<namespace>/<name> or host:<name>
@@ -47,7 +47,7 @@ class Endpoint(Struct, frozen=True, kw_only=True):
         return self.id.startswith("host:")
 
 
-class Set(Struct, frozen=True, kw_only=True):
+class Set(Struct, frozen=True, kw_only=True, gc=False):
     """A network set: a peer, never a subject."""
 
     id: str  # set:<namespace>/<name>
@@ -58,7 +58,7 @@ class Set(Struct, frozen=True, kw_only=True):
     has_domains: bool = False  # who is in it, DNS decides on the node
 
 
-class Ports(Struct, frozen=True):
+class Ports(Struct, frozen=True, gc=False):
     """A port list: numeric ranges (inclusive) and names."""
 
     ranges: tuple[tuple[int, int], ...] = ()
@@ -68,7 +68,7 @@ class Ports(Struct, frozen=True):
         return bool(self.ranges or self.names)
 
 
-class Side(Struct, frozen=True, kw_only=True):
+class Side(Struct, frozen=True, kw_only=True, gc=False):
     """Source or destination of a rule. `negated` stands alone only where there is no `selector` (5.4)."""
 
     nets: tuple[Net, ...] = ()
@@ -81,7 +81,7 @@ class Side(Struct, frozen=True, kw_only=True):
     is_by_domain: bool = False  # DNS names decide: cannot be known from here
 
 
-class Rule(Struct, frozen=True, kw_only=True):
+class Rule(Struct, frozen=True, kw_only=True, gc=False):
     """One converted rule. `origin` = index of the API rule that it came from (9.6)."""
 
     action: str
@@ -98,7 +98,7 @@ class Rule(Struct, frozen=True, kw_only=True):
     name: str = ""
 
 
-class Policy(Struct, frozen=True, kw_only=True):
+class Policy(Struct, frozen=True, kw_only=True, gc=False):
     """One policy of any kind. Orders are floats; absent = +infinity."""
 
     kind: Kind
@@ -122,7 +122,7 @@ class Policy(Struct, frozen=True, kw_only=True):
         return (self.kind.value, self.namespace, self.name)
 
 
-class PolicyRef(Struct, frozen=True, kw_only=True):
+class PolicyRef(Struct, frozen=True, kw_only=True, gc=False):
     """Names a policy, for people and as evidence."""
 
     tier: str
@@ -131,13 +131,13 @@ class PolicyRef(Struct, frozen=True, kw_only=True):
     name: str
 
 
-class Tier(Struct, frozen=True, kw_only=True):
+class Tier(Struct, frozen=True, kw_only=True, gc=False):
     name: str
     order: float
     is_pass: bool  # default action
 
 
-class Profile(Struct, frozen=True, kw_only=True):
+class Profile(Struct, frozen=True, kw_only=True, gc=False):
     name: str
     ingress: tuple[Rule, ...] = ()
     egress: tuple[Rule, ...] = ()

@@ -21,7 +21,7 @@ from models.verdicts import Connection, Decision, Direction, LogHit, Verdict
 from monitor.policy import addresses, model
 from monitor.policy.chains import Question
 from monitor.policy.engine import Engine
-from monitor.policy.verdict import Outcome, Stage
+from monitor.policy.verdict import Stage
 
 PROCESS: Final = "process"
 """A process of the node itself, or a host-networked pod on it."""
@@ -229,7 +229,7 @@ class _Passing:
             stage=stage,
             direction=direction,
             endpoint=host.id,
-            verdict=None if walked.outcomes == {Outcome.NEXT} else walked.verdict,
+            verdict=None if walked.is_undecided else walked.verdict,
             logs=() if is_failsafe else walked.verdict.logs,
             is_failsafe=is_failsafe,
         )

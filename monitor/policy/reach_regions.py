@@ -21,7 +21,7 @@ Region = tuple[Box, ...]
 NOWHERE: Region = ()
 
 
-class Step(Struct, frozen=True):
+class Step(Struct, frozen=True, gc=False):
     """One rule as boxes. `is_certain`: whether it matches exactly there, or only perhaps."""
 
     action: str
@@ -29,7 +29,7 @@ class Step(Struct, frozen=True):
     is_certain: bool = True
 
 
-class Outcome(Struct, frozen=True):
+class Outcome(Struct, frozen=True, gc=False):
     """What a tier, or the profiles, may do with each (peer, connection)."""
 
     allow: Region
@@ -38,7 +38,7 @@ class Outcome(Struct, frozen=True):
     is_certain: bool = True
 
 
-class Bounds(Struct, frozen=True):
+class Bounds(Struct, frozen=True, gc=False):
     """What is allowed for certain, and what may be: the same object where everything is known."""
 
     certain: Region

@@ -27,7 +27,7 @@ _DEAR = 128
 _ICMP_OF_VERSION = {4: connections.ICMP, 6: connections.ICMPV6}
 
 
-class Sides(Struct, frozen=True):
+class Sides(Struct, frozen=True, gc=False):
     """A rule's own endpoint and the far side. `perhaps`: far classes that match if a name resolves to them."""
 
     near: Region
@@ -38,7 +38,7 @@ class Sides(Struct, frozen=True):
 _LOG = Sides(regions.NOWHERE, regions.NOWHERE, regions.NOWHERE)
 
 
-class Turned(Struct, frozen=True):
+class Turned(Struct, frozen=True, gc=False):
     """A rule in one direction. `steps` are those at every endpoint; None where the rule asks where it stands."""
 
     rule: Rule
@@ -46,7 +46,7 @@ class Turned(Struct, frozen=True):
     steps: tuple[Step, ...] | None
 
 
-class Listed(Struct, frozen=True):
+class Listed(Struct, frozen=True, gc=False):
     """The rules of a policy or profile in one direction. `steps` are those of all, where no rule asks."""
 
     rules: tuple[Turned, ...]

@@ -23,7 +23,7 @@ class SelectorError(ValueError):
     """The text is no selector; the message says where."""
 
 
-class Node(Struct, frozen=True):
+class Node(Struct, frozen=True, gc=False):
     """A selector. Nodes compare by structure, so equal selectors are equal values."""
 
     def matches(self, labels: Labels) -> bool:

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
+from itertools import count
 from typing import Final, TypeAlias
+
+from msgspec import Struct
 
 from models.verdicts import Decision, Hit, LogHit, Verdict
 from monitor.policy import model
-from monitor.policy.matching import CompiledRule, Packet, Reads
+from monitor.policy.matching import CompiledRule, Header, Packet, Reads, all_hold
 
 END_OF_TIER: Final = -1
 _MANY_WALKS: Final = 131_072
@@ -37,18 +40,31 @@ class Outcome(StrEnum):
     NEXT = "next"
 
 
+_OUTCOMES: Final = {model.ALLOW: Outcome.ALLOW, model.DENY: Outcome.DENY}
+
+
+Fitted: TypeAlias = "tuple[Step, bool | str]"
+"""A step that can match packets with some header, and what its header checks say: True, or why it is not known."""
+
+
 class Step:
     """A rule in its place: the rule, and what the trace says when it is met."""
 
-    __slots__ = ("action", "hit", "log", "match")
+    __slots__ = ("_fitting", "action", "by_owner", "fits", "hit", "log")
 
     def __init__(self, compiled: CompiledRule, hit: Hit) -> None:
         self.action = hit.action
-        self.match = compiled.match
+        self.fits = compiled.fits
+        self._fitting: dict[bool | str, Fitted] = {}
+        self.by_owner = compiled.by_owner
         self.hit = hit
         self.log: LogHit | None = None  # Log rules of staged policies are not programmed (11.5)
         if hit.action == model.LOG and not hit.is_staged:
             self.log = LogHit(tier=hit.tier, kind=hit.kind, namespace=hit.namespace, name=hit.name, rule=hit.rule)
+
+    def fitted(self, fits: bool | str) -> Fitted:  # noqa: FBT001 - an answer: True, or why it is not known
+        """The same pair each time: there are many headers and few answers."""
+        return self._fitting.setdefault(fits, (self, fits))
 
 
 class CompiledPolicy:
@@ -115,14 +131,33 @@ class ProfileSteps:
         )
 
 
-Memory: TypeAlias = "dict[tuple[Chain, tuple[object, ...]], Walked]"
-"""Walks that are remembered, of all chains together: one bound for all."""
+class Fits(Struct, frozen=True, gc=False):
+    """What is left of a chain for packets with one header: the steps of each tier and profile."""
+
+    tiers: tuple[tuple[Fitted, ...], ...]
+    profiles: tuple[tuple[Fitted, ...], ...]
+
+
+class Memory:
+    """What is remembered of packets, of all chains together: one bound for all.
+
+    Chains have numbers here, never used again: keys that hold nothing but numbers are no work for the collector.
+    """
+
+    def __init__(self) -> None:
+        self.walks: dict[tuple[int, Header, tuple[int, ...], tuple[int, ...]], Walked] = {}
+        self.fits: dict[tuple[int, Header], Fits] = {}
+        self.numbers = count()
+
+    def clear(self) -> None:
+        self.walks.clear()
+        self.fits.clear()
 
 
 class Chain:
     """Everything that one kind of endpoint meets in one direction at one stage, in order. Shared by those alike."""
 
-    __slots__ = ("_memory", "end", "is_pass_deny", "profiles", "reads", "tiers")
+    __slots__ = ("_memory", "_number", "end", "is_pass_deny", "profiles", "reads", "tiers")
 
     def __init__(
         self,
@@ -139,50 +174,73 @@ class Chain:
         steps: list[TierSteps | ProfileSteps] = [*self.tiers, *self.profiles]
         self.reads = Reads(rule for each in steps for rule in each.rules)
         self._memory = memory
+        self._number = next(memory.numbers)
         self.is_pass_deny = is_pass_deny  # Pass in a profile: deny on eBPF, the next profile elsewhere (8.6)
 
     def walked(self, packet: Packet) -> Walked:
         """Remembered for packets that the rules of this chain cannot tell apart."""
-        key = (self, self.reads.key(packet))
-        found = self._memory.get(key)
+        header = self.reads.header(packet)
+        key = (self._number, header, packet.source_owners.key, packet.destination_owners.key)
+        found = self._memory.walks.get(key)
         if found is None:
-            if len(self._memory) > _MANY_WALKS:
+            if len(self._memory.walks) > _MANY_WALKS:
                 self._memory.clear()
-            found = self._memory[key] = Walked(self, packet)
+            found = self._memory.walks[key] = _Walk(packet).through(self, self._fits(header, packet))
+        return found
+
+    def _fits(self, header: Header, packet: Packet) -> Fits:
+        found = self._memory.fits.get((self._number, header))
+        if found is None:
+            found = self._memory.fits[self._number, header] = Fits(
+                tuple([_fitted(tier.steps, packet) for tier in self.tiers]),
+                tuple([_fitted(profile.steps, packet) for profile in self.profiles]),
+            )
         return found
 
     def verdict(self, packet: Packet) -> Verdict:
         return self.walked(packet).verdict
 
 
-class Walked:
+def _fitted(steps: Iterable[Step], packet: Packet) -> tuple[Fitted, ...]:
+    return tuple([step.fitted(fits) for step in steps if (fits := step.fits(packet)) is not False])
+
+
+class Walked(Struct, frozen=True, gc=False):
+    """What came of a walk. `is_undecided`: nothing in this list decides, and what comes after it is asked."""
+
+    verdict: Verdict
+    is_undecided: bool
+
+
+class _Walk:
     """One walk. The main way takes rules of which nothing certain can be said for rules that do not match."""
 
-    __slots__ = ("_is_over", "_packet", "_sure", "logs", "outcomes", "reasons", "trace", "verdict")
+    __slots__ = ("_is_over", "_packet", "_sure", "logs", "outcomes", "reasons", "trace")
 
-    def __init__(self, chain: Chain, packet: Packet) -> None:
+    def __init__(self, packet: Packet) -> None:
         self._packet = packet
         self._is_over = False  # the main way has ended; what follows is reached by the other ways only
         self._sure: tuple[int, int] | None = None  # length of trace and logs that hold on every way
-        self.outcomes: set[Outcome] = set()
+        self.outcomes: set[Outcome] = set()  # of all ways
         self.trace: list[Hit] = []
         self.logs: list[LogHit] = []
         self.reasons: list[str] = []
-        self._through(chain)
-        self.verdict = self._verdict()
-        del self._packet  # not needed again, and walks are remembered
 
-    def _through(self, chain: Chain) -> None:
-        for tier in chain.tiers:
-            if not self._goes_on_after(tier):
+    def through(self, chain: Chain, fits: Fits) -> Walked:
+        self._take_tiers(chain, fits)
+        return Walked(self._verdict(), self.outcomes == {Outcome.NEXT})
+
+    def _take_tiers(self, chain: Chain, fits: Fits) -> None:
+        for tier, steps in zip(chain.tiers, fits.tiers, strict=True):
+            if not self._goes_on_after(tier, steps):
                 return
-        for profile in chain.profiles:
-            if not self._goes_on_after_profile(profile, is_pass_deny=chain.is_pass_deny):
+        for steps in fits.profiles:
+            if not self._goes_on_after_profile(steps, is_pass_deny=chain.is_pass_deny):
                 return
         self._end(chain.end)
 
-    def _goes_on_after(self, tier: TierSteps) -> bool:
-        met, may_have_passed = self._first_met(tier.steps)
+    def _goes_on_after(self, tier: TierSteps, steps: Iterable[Fitted]) -> bool:
+        met, may_have_passed = self._first_met(steps)
         if met is None:
             met = tier.end
             if met is None:
@@ -190,11 +248,11 @@ class Walked:
         self._take(met)
         if met.action == model.PASS:
             return True
-        self._end(Outcome(met.action))
+        self._end(_OUTCOMES[met.action])
         return may_have_passed
 
-    def _goes_on_after_profile(self, profile: ProfileSteps, *, is_pass_deny: bool) -> bool:
-        met, may_have_passed = self._first_met(profile.steps)
+    def _goes_on_after_profile(self, steps: Iterable[Fitted], *, is_pass_deny: bool) -> bool:
+        met, may_have_passed = self._first_met(steps)
         if may_have_passed and is_pass_deny:
             self.outcomes.add(Outcome.DENY)
         if met is None:
@@ -204,14 +262,14 @@ class Walked:
                 self._end(Outcome.DENY)
             return not is_pass_deny
         self._take(met)
-        self._end(Outcome(met.action))
+        self._end(_OUTCOMES[met.action])
         return may_have_passed and not is_pass_deny
 
-    def _first_met(self, steps: Iterable[Step]) -> tuple[Hit | None, bool]:
+    def _first_met(self, steps: Iterable[Fitted]) -> tuple[Hit | None, bool]:
         """The first rule that surely matches and is no Log, and whether a Pass before it may have matched."""
         packet, may_have_passed = self._packet, False
-        for step in steps:
-            found = step.match(packet)
+        for step, fits in steps:
+            found = all_hold(step.by_owner, packet, fits) if step.by_owner else fits
             if found is False:
                 continue
             if step.action == model.LOG:
@@ -230,7 +288,7 @@ class Walked:
         if reason not in self.reasons:
             self.reasons.append(reason)
         if action != model.PASS:
-            self.outcomes.add(Outcome(action))
+            self.outcomes.add(_OUTCOMES[action])
 
     def _take(self, hit: Hit) -> None:
         if not self._is_over:
@@ -242,10 +300,11 @@ class Walked:
 
     def _verdict(self) -> Verdict:
         """NEXT counts as allow: nothing here stands in the way."""
-        decisions = {Decision.DENY if each is Outcome.DENY else Decision.ALLOW for each in self.outcomes}
         trace, logs = self._sure or (len(self.trace), len(self.logs))
-        if len(decisions) == 1:
-            return Verdict(decision=decisions.pop(), trace=tuple(self.trace), logs=tuple(self.logs[:logs]))
+        is_denied = Outcome.DENY in self.outcomes
+        if not is_denied or len(self.outcomes) == 1:
+            decision = Decision.DENY if is_denied else Decision.ALLOW
+            return Verdict(decision=decision, trace=tuple(self.trace), logs=tuple(self.logs[:logs]))
         return Verdict(
             decision=Decision.UNKNOWN,
             trace=tuple(self.trace[:trace]),
