@@ -34,7 +34,7 @@ def name_of(origin: Origin) -> str:
 
 
 class Profiles:
-    """Profiles by name, ready to walk."""
+    """Profiles by name, ready to walk. `edition` counts their changes."""
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._surroundings = surroundings
@@ -42,6 +42,7 @@ class Profiles:
         self._profiles: dict[str, model.Profile] = {DEFAULT_ALLOW: _BUILT_IN}
         self._origins: dict[tuple[str, bool], Origin] = {}
         self._rules: dict[tuple[str, Direction], tuple[CompiledRule, ...]] = {}
+        self.edition = 0
 
     @property
     def by_name(self) -> Mapping[str, model.Profile]:
@@ -71,6 +72,7 @@ class Profiles:
         labels = None if origin is None else _handed_down(origin)
         if self._profiles.get(name) == made and self._labels.get(name) == labels:
             return False
+        self.edition += 1
         self._forget(name)
         _set_or_drop(self._profiles, name, made)
         _set_or_drop(self._labels, name, labels)

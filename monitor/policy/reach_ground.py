@@ -38,6 +38,7 @@ class Ground:
         self._rules = Rules(self.classes, is_nftables=snapshot.is_nftables)
         self._walks = Walks(self.classes, snapshot.profiles, self._rules, is_pass_deny=snapshot.is_pass_deny)
         self._policies = {each.key: each for each in snapshot.policies()}
+        self._editions = (-1, -1)  # of the engine's policies and profiles when they were last compared
         self.has_staged = any(each.is_staged for each in self._policies.values())
         self._most_classes = 2 * len(self.classes.list) + MOST_FOLLOWED  # those left behind without members add up
 
@@ -58,6 +59,7 @@ class Ground:
             return False
         if not self._is_same_ground(engine.world) or not self._take_policies(engine.world):
             return False
+        self._editions = (engine.world.edition, engine.world.profiles.edition)
         splits = self._moved(engine.world, named)
         if splits is None:
             return False
@@ -80,6 +82,8 @@ class Ground:
 
     def _are_same_profiles(self, world: World) -> bool:
         """Those of namespaces and accounts ask for nothing and may come and go."""
+        if world.profiles.edition == self._editions[1]:
+            return True
         before, now = self._snapshot.profiles, world.profiles.by_name
         changed = {name for name in before.keys() | now.keys() if before.get(name) != now.get(name)}
         profiles = [known[name] for known in (before, now) for name in changed if name in known]
@@ -87,6 +91,8 @@ class Ground:
 
     def _take_policies(self, world: World) -> bool:
         """False if a new one tells apart what was one class."""
+        if world.edition == self._editions[0]:
+            return True
         known = self._policies
         new = [each.policy for key, each in world.policies.items() if known.get(key) is not each.policy]
         if not new and len(known) == len(world.policies):

@@ -178,7 +178,10 @@ class _Group(Node, frozen=True):
 
 class And(_Group, frozen=True):
     def matches(self, labels: Labels) -> bool:
-        return all(term.matches(labels) for term in self.terms)
+        for term in self.terms:  # noqa: SIM110 - all() with a generator takes twice the time, here and below
+            if not term.matches(labels):
+                return False
+        return True
 
     def text(self) -> str:
         return f"({' && '.join(term.text() for term in self.terms)})"
@@ -186,7 +189,10 @@ class And(_Group, frozen=True):
 
 class Or(_Group, frozen=True):
     def matches(self, labels: Labels) -> bool:
-        return any(term.matches(labels) for term in self.terms)
+        for term in self.terms:  # noqa: SIM110
+            if term.matches(labels):
+                return True
+        return False
 
     def text(self) -> str:
         return f"({' || '.join(term.text() for term in self.terms)})"

@@ -245,7 +245,8 @@ class _Walk:
             met = tier.end
             if met is None:
                 return True
-        self._take(met)
+        if not self._is_over:
+            self.trace.append(met)
         if met.action == model.PASS:
             return True
         self._end(_OUTCOMES[met.action])
@@ -261,7 +262,8 @@ class _Walk:
             if is_pass_deny:
                 self._end(Outcome.DENY)
             return not is_pass_deny
-        self._take(met)
+        if not self._is_over:
+            self.trace.append(met)
         self._end(_OUTCOMES[met.action])
         return may_have_passed and not is_pass_deny
 
@@ -289,10 +291,6 @@ class _Walk:
             self.reasons.append(reason)
         if action != model.PASS:
             self.outcomes.add(_OUTCOMES[action])
-
-    def _take(self, hit: Hit) -> None:
-        if not self._is_over:
-            self.trace.append(hit)
 
     def _end(self, outcome: Outcome) -> None:
         self.outcomes.add(outcome)

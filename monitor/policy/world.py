@@ -70,7 +70,7 @@ class Touched:
 
 
 class World:
-    """See the module. `generation` counts changes of what rules look up by exact address."""
+    """See the module. `generation` counts changes of what rules look up by exact address, `edition` of policies."""
 
     def __init__(self) -> None:
         self.facts: dict[FactKey, Fact] = {}
@@ -85,6 +85,7 @@ class World:
         self.chains = Chains(self.policies, self.tiers, self.profiles.steps)
         self.chains.is_pass_deny = self.settings.is_bpf is True
         self.generation = 0
+        self.edition = 0
         self._domain_classes: list[LabelClass] = []
         self._nets: dict[Net, set[Hashed]] = {}
         self._touched: Touched | None = None  # None while everything is new
@@ -184,6 +185,7 @@ class World:
             [CompiledRule(rule, self, is_egress=True) for rule in policy.egress],
         )
         self.policies[hashed] = compiled
+        self.edition += 1
         self.peers.adopt(hashed, compiled.rules())
         for net in _nets(compiled.rules()):
             self._nets.setdefault(net, set()).add(hashed)
@@ -202,6 +204,7 @@ class World:
             if not self._nets[net]:
                 del self._nets[net]
         del self.policies[hashed]
+        self.edition += 1
 
     def _fold_slice(self, key: FactKey, before: Fact | None) -> None:
         fact = self.facts.get(key)
