@@ -2,6 +2,8 @@
 
 Law 1: the body never raises (Faust would acknowledge what failed); what cannot go on ends the process hard.
 Law 2: a partition is built in a task of its own, never in the assignment's callback, which holds up the group.
+Law 3: a partition whose recording waits holds up no other for more than two seconds: it falls behind, what comes for it
+is dropped, and it reads on from the log by itself when it can (docs/decisions/0040).
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from streams.faust_apps import TAKE_MAX, TAKE_WITHIN_SECONDS, Group
 from streams.owning import PartitionOwner
 
 log = logging.getLogger(__name__)
+
+HELD_UP_SECONDS = 2.0
 
 
 class Ownership:
@@ -60,12 +64,25 @@ class Ownership:
         return former
 
     async def take(self, records: Sequence[Record]) -> None:
-        """A batch of the agent: partitions side by side, each in order. Returns when all of it is dealt with."""
+        """A batch of the agent: partitions side by side, each in order.
+
+        Returns when all of it is dealt with, but for partitions that others should not wait for any longer.
+        """
         in_order = sorted(records, key=lambda record: (record.partition, record.offset))
-        async with asyncio.TaskGroup() as tasks:
-            for partition, group in groupby(in_order, key=lambda record: record.partition):
-                if owner := self._owners.get(partition):
-                    tasks.create_task(owner.take(list(group)))
+        taking: dict[asyncio.Future[None], PartitionOwner] = {}
+        for partition, group in groupby(in_order, key=lambda record: record.partition):
+            if owner := self._owners.get(partition):
+                taking[asyncio.ensure_future(owner.take(list(group)))] = owner
+        done, waiting = await asyncio.wait(taking, timeout=self._patience) if taking else (set(), set())
+        for task in done:
+            task.result()  # raises what the owner raised
+        for task in waiting:
+            self._spawn(taking[task].fall_behind(task))
+
+    @property
+    def _patience(self) -> float | None:
+        """With one partition there is nobody whom it could hold up."""
+        return HELD_UP_SECONDS if len(self._owners) > 1 else None
 
     async def tick(self, every_seconds: float) -> None:
         """For ever: a Tick into every partition that has clusters, and a look at what it is read from."""

@@ -2,7 +2,8 @@
 
 Law 1: a source is known from its first batch on; it is silent when nothing of it, not even a heartbeat, came for three
 heartbeats. A source that said it ends is not missed.
-Law 2: what is published changes only when a source comes, goes silent or is heard again: it re-enters the facts, where
+Law 2: a source that was silent for 30 days is forgotten; when none is left, what was said is taken back.
+Law 3: what is published changes only when a source comes, goes silent or is heard again: it re-enters the facts, where
 every change is judged.
 """
 
@@ -14,6 +15,7 @@ from models.facts import SilentSource, SourcesHeard
 
 SILENT_AFTER = timedelta(seconds=45)  # three heartbeats of collect
 SAID_AGAIN_AFTER = timedelta(seconds=60)
+FORGOTTEN_AFTER = timedelta(days=30)  # as paths that are not seen any more
 
 
 class Hearing:
@@ -37,6 +39,12 @@ class Hearing:
     def remember(self, source: str, *, at: datetime) -> None:
         """It was heard then."""
         self._heard_at[source] = max(at, self._heard_at.get(source, at))
+
+    def forget(self, *, now: datetime) -> bool:
+        """Let go of what was silent for too long. Whether nothing is left of which anything could be said."""
+        self._heard_at = {name: at for name, at in self._heard_at.items() if now - at <= FORGOTTEN_AFTER}
+        self._ended &= self._heard_at.keys()
+        return not self._heard_at
 
     def to_say(self, *, now: datetime) -> SourcesHeard | None:
         """What to publish now, None if it was said and is not due."""

@@ -11,20 +11,20 @@ import asyncio
 import functools
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from msgspec import Struct
 
 from models import wire
-from models.facts import key_of
+from models.facts import FactKey, Kind, key_of
 from models.flows import FlowBatch
 from models.recording import FlowRecording, FlowsRecorded
 from models.topics import partition_of
 from monitor import clock
 from monitor.broker import dead_letters, reading
 from monitor.broker.connection import BrokerUnavailableError, Connection
-from monitor.broker.messages import Record, fact_message
+from monitor.broker.messages import Record, fact_message, gone_message
 from monitor.broker.producing import MessageTooLargeError, Producer
 from monitor.broker.topics import Topics
 from monitor.flows import windows
@@ -285,15 +285,25 @@ class Matcher:
         now = self._desk.clock.now()
         if now is None:
             return
-        for (cluster, _), hearing in tuple(self._hearings.items()):
-            word = hearing.to_say(now=now)
-            if word is None:
-                continue
-            message = fact_message(self._desk.topics.facts.name, cluster, key_of(cluster, word), word, source=SOURCE)
+        for place, hearing in tuple(self._hearings.items()):
             try:
-                sent = await self._desk.producer.send(message)
+                await self._say(place, hearing, now)
             except BrokerUnavailableError as error:
-                log.warning("what is heard of %s is said later: %s", cluster, error)
+                log.warning("what is heard of %s is said later: %s", place[0], error)
                 return
+
+    async def _say(self, place: tuple[str, int], hearing: Hearing, now: datetime) -> None:
+        """What is heard of a cluster in a partition; that nothing is heard there any more."""
+        cluster, partition = place
+        topic = self._desk.topics.facts.name
+        if hearing.forget(now=now):
+            key = FactKey(cluster, Kind.SOURCES_HEARD, "", str(partition))
+            reason = "no log source was heard for 30 days"
+            await self._desk.producer.send(gone_message(topic, key, source=SOURCE, at=now, reason=reason))
+            self._hearings.pop(place, None)
+        elif word := hearing.to_say(now=now):
+            sent = await self._desk.producer.send(
+                fact_message(topic, cluster, key_of(cluster, word), word, source=SOURCE)
+            )
             self._desk.clock.saw(sent.timestamp_ms)
             hearing.said(word, at=now)

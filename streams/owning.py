@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 
 from models.errors import UserError
 from models.facts import Tick, key_of
@@ -172,6 +172,14 @@ class PartitionOwner:
                 self._drop(error)
                 self._dropped_to = max(self._dropped_to, records[-1].offset + 1)
                 self._desk.build_again(self)
+
+    async def fall_behind(self, taking: Awaitable[None]) -> None:
+        """Others do not wait for what is being taken: until it is done, what comes is left to a build after it."""
+        log.warning("%s falls behind at offset %d: its recording waits", self.place, self.position)
+        self.is_live = False
+        await taking
+        if self.is_owned and not self.is_live:
+            self._desk.build_again(self)
 
     async def _fold(self, records: Sequence[Record]) -> None:
         """Every cluster's facts in order; one cluster after the other."""

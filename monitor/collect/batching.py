@@ -11,7 +11,7 @@ from collections.abc import Callable
 from msgspec import Struct, structs
 
 from models.flows import FlowBatch, FlowRecord
-from monitor.collect.sources import Line, Piece
+from monitor.collect.sources import NOT_BEGUN, Line, Piece, Place
 
 
 class Parsed(Struct, frozen=True):
@@ -55,16 +55,21 @@ class Batcher:
         self._pending = None if _says_something(joined) else joined
         return [*ready, joined] if self._pending is None else ready
 
-    def heartbeat(self) -> FlowBatch | None:
-        """What is held back, or an empty batch at the place reached; None before anything was read."""
+    def heartbeat(self, place: Place | None) -> FlowBatch | None:
+        """What is held back, or an empty batch at the place reached; None if there is nothing to read from.
+
+        place: where the source says that it stands, for one of which nothing was read yet.
+        """
         pending, self._pending = self._pending, None
-        if pending or self._next is None:
+        if pending:
             return pending
-        return self._empty(*self._next)
+        if self._next is not None:
+            return self._empty(*self._next)
+        return self._empty(place.generation, place.position) if place else None
 
     def end(self) -> FlowBatch:
         """The last batch of a source that ends."""
-        last = self.heartbeat() or self._empty("empty", 0)
+        last = self.heartbeat(None) or self._empty(NOT_BEGUN, 0)
         return structs.replace(last, is_end=True)
 
     def _batch(self, piece: Piece, parsed: list[tuple[int, Parsed]]) -> FlowBatch:

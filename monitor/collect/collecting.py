@@ -56,7 +56,7 @@ async def collect(source: Source, batcher: Batcher, how: Collecting, stop: async
             else:
                 ready = []
                 await _pause(POLL_SECONDS, stop)
-            if clock.monotonic() - beaten_at >= how.heartbeat_seconds and (beat := batcher.heartbeat()):
+            if clock.monotonic() - beaten_at >= how.heartbeat_seconds and (beat := batcher.heartbeat(source.place())):
                 ready.append(beat)
                 beaten_at = clock.monotonic()
             await _deliver(ready, length, how, stop)

@@ -1,7 +1,7 @@
 """A growing log file, followed by name over rotation (rename or copy-and-truncate).
 
 A generation is the inode and a fingerprint of the first line: an inode is used again for another file sooner or later,
-and a truncated file keeps it. A file without a complete first line has no generation yet and is not read.
+and a truncated file keeps it. A file without a complete first line has no generation of its own yet and is not read.
 After a restart the rest of a rotated file is read under its new name, if it is still there uncompressed; if not, the
 new file's first piece tells how long the former one was when last looked at, and match records the gap.
 Known limit: a truncated file whose first line equals the former one, byte for byte, is not told apart from it.
@@ -18,7 +18,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from models.errors import UserError
-from monitor.collect.sources import Line, Piece, Place
+from monitor.collect.sources import NOT_BEGUN, Line, Piece, Place
 
 PIECE_BYTES = 64 * 1024  # some hundred LOG lines: one message
 LINE_BYTES = 8 * 1024  # printk cuts at 1 KiB; what is longer is no LOG line, and is cut here
@@ -63,7 +63,7 @@ class FileSource:
     def __init__(self, path: Path, *, name: str, place: Place | None) -> None:
         self.name = name
         self._path = path
-        self._resume = place
+        self._resume = place if place and place.generation != NOT_BEGUN else None
         self._open: _Open | None = None
 
     def read(self) -> Piece | None:
@@ -74,6 +74,14 @@ class FileSource:
         if not self._open.was_truncated and (piece := _piece(self._open)):
             return piece
         return self._follow(self._open)
+
+    def place(self) -> Place | None:
+        """A file that is there and has no complete line yet is heard all the same; one that is not there is not."""
+        if self._open is not None:
+            return self._open.place()
+        if not self._path.exists():
+            return None
+        return self._resume or Place(generation=NOT_BEGUN, position=0)
 
     def close(self) -> None:
         if self._open is not None:

@@ -60,6 +60,9 @@ class KmsgSource:
             lost=lost,
         )
 
+    def place(self) -> Place | None:
+        return None if self._next is None else Place(generation=self._generation, position=self._next)
+
     def close(self) -> None:
         os.close(self._file)
 

@@ -40,11 +40,18 @@ class Piece(Struct, frozen=True, kw_only=True):
     lost: int = 0  # records the source itself says it dropped before this piece
 
 
+NOT_BEGUN = "empty"
+"""The generation of a source that has no line yet."""
+
+
 class Source(Protocol):
     """One place where flow records come from. `read` does not wait: None = nothing new now."""
 
     name: str
 
     def read(self) -> Piece | None: ...
+
+    def place(self) -> Place | None:
+        """Where the next line will lie, though there may be none for long; None: there is nothing to read from."""
 
     def close(self) -> None: ...

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from models.flows import FlowRecord
 from monitor.collect.batching import Batcher, Origin, Parsed
-from monitor.collect.sources import Line, Piece
+from monitor.collect.sources import Line, Piece, Place
 
 AT = datetime(2026, 8, 1, tzinfo=UTC)
 ORIGIN = Origin(cluster="east", node="n1", source="file:kern.log@n1")
@@ -47,9 +47,9 @@ def test_pieces_without_records_are_joined_to_the_next():
 
 def test_a_heartbeat_hands_over_what_is_held_back_then_is_empty():
     batcher = Batcher(ORIGIN, parse)
-    nothing = batcher.heartbeat()
+    nothing = batcher.heartbeat(None)
     batcher.add(piece(0, "other"))
-    held, empty = batcher.heartbeat(), batcher.heartbeat()
+    held, empty = batcher.heartbeat(None), batcher.heartbeat(None)
 
     assert nothing is None
     assert [(beat.start, beat.end, beat.records) for beat in (held, empty)] == [(0, 1, ()), (1, 1, ())]
@@ -91,3 +91,13 @@ def test_batches_cover_the_source_without_hole_or_overlap_however_it_is_cut(piec
     assert [start for start, _ in spans[1:]] == [end for _, end in spans[:-1]]
     assert not pieces or (spans[0][0], spans[-1][1]) == (0, at)
     assert sum(len(batch.records) for batch in batches) == sum(texts.count("flow") for texts in pieces)
+
+
+def test_a_source_of_which_nothing_was_read_is_heard_at_the_place_it_stands_at():
+    batcher = Batcher(ORIGIN, parse)
+    resumed = batcher.heartbeat(Place(generation="g1", position=40))
+    batcher.add(piece(40, "other"))
+    batcher.heartbeat(None)
+    read_on = batcher.heartbeat(Place(generation="g1", position=41))
+
+    assert [(beat.generation, beat.start, beat.end) for beat in (resumed, read_on)] == [("g1", 40, 40), ("g1", 41, 41)]

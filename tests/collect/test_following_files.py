@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from monitor.collect.files import LINE_BYTES, FileSource, FileSourceError
-from monitor.collect.sources import Place
+from monitor.collect.sources import NOT_BEGUN, Place
 
 
 @pytest.fixture
@@ -74,6 +74,28 @@ def test_an_empty_or_missing_file_has_nothing_yet(log):
 
     assert (before, empty) == (None, None)
     assert texts(drained(following)) == ["one"]
+
+
+def test_a_file_without_a_complete_line_stands_somewhere_and_a_missing_one_nowhere(log):
+    following = source(log)
+    missing = following.place()
+    log.open("ab").write(b"half a li")
+    following.read()
+    begun = following.place()
+    log.open("ab").write(b"ne\n")
+    drained(following)
+    done = following.place()
+
+    assert missing is None
+    assert (begun.generation, begun.position) == (NOT_BEGUN, 0)
+    assert (done.generation != NOT_BEGUN, done.position) == (True, 12)
+
+
+def test_a_place_where_nothing_had_begun_is_no_generation_to_come_after(log):
+    append(log, "one")
+    following = source(log, Place(generation=NOT_BEGUN, position=0))
+
+    assert following.read().predecessor == ""
 
 
 def test_a_renamed_file_is_read_to_its_end_before_the_new_one(log):

@@ -59,3 +59,15 @@ def test_a_source_that_only_the_record_knows_is_missed_too():
     hearing.remember(A, at=AT)
 
     assert said(hearing, 100) == (1, [A])
+
+
+def test_a_source_that_was_silent_for_a_month_is_forgotten_and_the_last_one_takes_the_word_back():
+    hearing = Hearing(3)
+    hearing.heard(A, at=AT, ends=False)
+    hearing.heard(B, at=after(86_400), ends=False)
+    month = 30 * 86_400
+    before = hearing.forget(now=after(month))
+    one_left = hearing.forget(now=after(month + 1)), said(hearing, month + 1)
+    none_left = hearing.forget(now=after(month + 86_401))
+
+    assert (before, one_left, none_left) == (False, (False, (1, [B])), True)

@@ -174,6 +174,30 @@ async def test_a_worker_joins_and_leaves_while_another_is_stuck_in_a_retry(world
         await world.check(other)
 
 
+async def test_a_cluster_whose_recording_waits_holds_up_no_other_partition_of_its_worker(world):
+    other = next(f"c{n}" for n in range(100) if world.place(f"c{n}") != world.place("east"))
+    async with world.scene() as scene, world.scene(other) as away, world.running():
+        await scene.list_all(*everything())
+        await away.list_all(*everything())
+        await world.caught_up()
+        await world.caught_up(other)
+        async with locked(world):
+            await scene.publish(default_deny("n0"))
+            for name in ("n1", "n2"):
+                await away.publish(default_deny(name))
+                await world.until(
+                    lambda name=name: ("default-deny-ingress", f"{name}/Pod/p0") not in world.findings(other),
+                    "the other cluster is judged meanwhile",
+                )
+            waiting = world.findings()
+        await world.until(lambda: ("default-deny-ingress", "n0/Pod/p0") not in world.findings(), "it has caught up")
+
+        await world.check()
+        await world.check(other)
+
+    assert ("default-deny-ingress", "n0/Pod/p0") in waiting
+
+
 async def test_facts_replayed_from_the_beginning_change_nothing(world):
     async with world.scene() as scene:
         async with world.running():
