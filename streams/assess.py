@@ -2,7 +2,7 @@
 
 Law 1: the body never raises (Faust would acknowledge what failed); what cannot go on ends the process hard.
 Law 2: a partition is built in a task of its own, never in the assignment's callback, which holds up the group.
-Law 3: a partition whose recording waits holds up no other for more than two seconds: it falls behind, what comes for it
+Law 3: a partition whose recording waits holds up no other for more than five seconds: it falls behind, what comes for it
 is dropped, and it reads on from the log by itself when it can (docs/decisions/0040).
 """
 
@@ -26,7 +26,7 @@ from streams.owning import PartitionOwner
 
 log = logging.getLogger(__name__)
 
-HELD_UP_SECONDS = 2.0
+HELD_UP_SECONDS = 5.0
 
 
 class Ownership:
