@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from parts.process import until
 from parts.segmon import Segmon
 from scenes.cluster import Scene
 
@@ -34,6 +35,7 @@ PODS_PER_NAMESPACE, PODS_PER_WORKLOAD = 200, 5
 AIM_RATE = 50_000.0
 AIM_MEBIBYTES = {100_000: 1024.0}
 PUBLISHED_AT_ONCE = 5_000
+WAIT_SECONDS = 600.0
 BUILT = re.compile(rf"is built up to offset (\d+) in ([\d.]+) s: {CLUSTER}")
 
 
@@ -141,7 +143,9 @@ async def _plain_seconds(ground: Ground) -> float:
 def _started(ground: Ground) -> tuple[float, float]:
     """Seconds until the cluster was built, and MiB at the most."""
     with Segmon(ground.settings, "work") as work:
-        [(_, seconds)] = BUILT.findall(work.log.read_text())
+        [(_, seconds)] = until(
+            lambda: BUILT.findall(work.log.read_text()), within=WAIT_SECONDS, what="the cluster is built"
+        )
         status = Path(f"/proc/{work.pid}/status").read_text()
         work.stop()
     [kib] = re.findall(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)

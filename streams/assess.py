@@ -2,8 +2,8 @@
 
 Law 1: the body never raises (Faust would acknowledge what failed); what cannot go on ends the process hard.
 Law 2: a partition is built in a task of its own, never in the assignment's callback, which holds up the group.
-Law 3: a partition whose recording waits holds up no other for more than five seconds: it falls behind, what comes for it
-is dropped, and it reads on from the log by itself when it can (docs/decisions/0040).
+Law 3: a partition whose recording waits holds up no other for more than five seconds: it falls behind, what comes for
+it is dropped, and it reads on from the log by itself when it can (docs/decisions/0040).
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Connection, func, select, update
 
 from models import tables, wire
 from models.compliance import Revision
@@ -20,6 +20,7 @@ _table = tables.fact_revision
 def record(connection: Connection, cluster: str, revisions: Sequence[Revision]) -> list[dict[str, Any]]:
     """Append what is new; returns the rows, each with the bytes that it replaced as `before`."""
     last = _last_raw(connection, cluster, {revision.key.text() for revision in revisions})
+    stored = frozenset(last)
     fresh: list[dict[str, Any]] = []
     latest: dict[str, dict[str, Any]] = {}
     for revision in revisions:
@@ -32,13 +33,9 @@ def record(connection: Connection, cluster: str, revisions: Sequence[Revision]) 
             latest[key]["is_last"] = False
         latest[key] = row
         fresh.append(row)
-    if latest:
-        connection.execute(
-            update(_table)
-            .where(_table.c.cluster == cluster, _table.c.key == bindparam("of_key"), _table.c.is_last)
-            .values(is_last=False),
-            [{"of_key": key} for key in sorted(latest)],
-        )
+    for part in sql.chunks(stored & latest.keys()):
+        of_part = (_table.c.cluster == cluster) & _table.c.key.in_(part) & _table.c.is_last
+        connection.execute(update(_table).where(of_part).values(is_last=False))
     sql.add(connection, _table, [{name: row[name] for name in row if name != "before"} for row in fresh])
     return fresh
 

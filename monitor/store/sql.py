@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Table, text
+from sqlalchemy import Column, Connection, Table, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
 Row = Mapping[str, Any]
 T = TypeVar("T", str, tuple[str, str])
+
+MANY = 200
+"""Rows from which a COPY is worth its own round trips."""
 
 CHUNK = 400
 """Values, or pairs of them, in one IN list: SQLite takes 999 parameters in its oldest builds."""
@@ -23,8 +26,28 @@ def insert(connection: Connection, table: Table) -> Any:
 
 
 def add(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    if rows:
+    """Append rows that have the same columns."""
+    if len(rows) >= MANY and connection.dialect.name == "postgresql":
+        _copy(connection, table, rows)
+    elif rows:
         connection.execute(table.insert(), [dict(row) for row in rows])
+
+
+def _copy(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """As COPY: in the same transaction, with the same triggers, without a round trip for each row."""
+    columns = [table.c[name] for name in rows[0]]
+    bound = [(column.name, _bound(column, connection)) for column in columns]
+    names = ", ".join(connection.dialect.identifier_preparer.quote(column.name) for column in columns)
+    cursor = connection.connection.cursor()
+    with cursor, cursor.copy(f"COPY {table.name} ({names}) FROM STDIN") as copy:  # type: ignore[attr-defined]
+        for row in rows:
+            copy.write_row([to_bound(row[name]) for name, to_bound in bound])
+
+
+def _bound(column: Column[Any], connection: Connection) -> Callable[[Any], Any]:
+    """What a value of a column is bound as, here as in any other insert."""
+    made = column.type.dialect_impl(connection.dialect).bind_processor(connection.dialect)
+    return made or (lambda value: value)
 
 
 def put(connection: Connection, table: Table, rows: Sequence[Row], *, keep: Iterable[str] = ()) -> None:
