@@ -19,7 +19,14 @@ _environment = Environment(
 
 def render(view: views.StatusView) -> str:
     return _environment.get_template("status.html").render(
-        view=view, glyphs=views.GLYPHS, words_of=views.WORDS, headline=views.headline, age=views.age
+        view=view,
+        glyphs=views.GLYPHS,
+        words_of=views.WORDS,
+        states=views.STATES,
+        looks=views.LOOKS,
+        name_of=views.name_of,
+        headline=views.headline,
+        age=views.age,
     )
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from monitor.store import Store, queries
-from monitor.web import views
+from monitor.store import Store, pairs, queries
+from monitor.web import talking, views
 
 STALE = timedelta(seconds=queries.STALE_SECONDS)
 SILENT = STALE
+LEVELS = ("namespace", "tenant", "workload")
 
 
 class StatusPage:
@@ -63,7 +63,7 @@ def cluster_view(connection: queries.Look, name: str, now: datetime) -> views.Cl
         transitions=tuple(_transition(row) for row in queries.last_transitions(connection, name)),
         inputs=tuple(_input(row, now) for row in inputs),
         sources=tuple(_source(row, now) for row in queries.sources(connection, name)),
-        paths=_paths(queries.paths(connection, name)),
+        talk=_talk(connection, name, stale),
         compliant_share=shares.compliant / shares.total if shares.total else None,
         not_evaluated_share=shares.not_evaluated / shares.total if shares.total else None,
     )
@@ -147,15 +147,27 @@ def _transition(row: queries.TransitionRow) -> views.TransitionRow:
     )
 
 
-def _paths(rows: list[queries.PathRow]) -> tuple[views.PathRow, ...]:
-    counted = Counter(
-        (_smallest(row.source_domains), _smallest(row.destination_domains), row.flow_class) for row in rows
-    )
-    return tuple(
-        views.PathRow(source=source, destination=destination, flow_class=flow_class, paths=count)
-        for (source, destination, flow_class), count in sorted(counted.items())
-    )
+def _talk(connection: queries.Look, name: str, stale: set[str]) -> views.Talk:
+    """Who may and does talk to whom, level by level; of many domains only those that are shown are asked for."""
+    unknown = _why_reach_is_unknown(pairs.status(connection, name), stale)
+    traffic = pairs.traffic(connection, name)
+    domains: dict[str, list[str]] = {}
+    for row in queries.domains(connection, name):
+        domains.setdefault(row.level, []).append(row.id)
+    crossings = []
+    for level in (each for each in LEVELS if each in domains):
+        seen = talking.seen_between(traffic, level)
+        ends = (*talking.chosen(domains[level], seen), pairs.OUTSIDE)
+        reach = pairs.among(connection, name, ends)
+        crossings.append(talking.crossing(level, domains[level], seen, reach, is_known=not unknown))
+    return views.Talk(unknown=unknown, crossings=tuple(crossings))
 
 
-def _smallest(domains: list[str]) -> str:
-    return domains[0] if domains else "outside"
+def _why_reach_is_unknown(status: pairs.ReachStatusRow | None, stale: set[str]) -> str:
+    """Empty if it is known."""
+    if status is None:
+        return "nothing was worked out yet"
+    if not status.is_known:
+        return status.reason
+    missing = sorted(stale & set(status.needs))
+    return f"{', '.join(missing)} not seen fresh" if missing else ""

@@ -68,13 +68,53 @@ class InputRow(Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
-class PathRow(Struct, frozen=True, kw_only=True):
-    """Traffic seen between two domains, by class."""
+STATES = {
+    "allowed and seen": "✔",
+    "allowed but never seen": "○",
+    "denied": "⊘",
+    "escaped": "✘",
+    "cannot tell": "?",
+}
+"""Of a pair of domains, with its glyph. Neither allowed nor seen: `·`; not seen, and reach is not known: `?`."""
+
+
+LOOKS = {
+    "allowed and seen": "pass",
+    "allowed but never seen": "warn",
+    "denied": "skip",
+    "escaped": "fail",
+    "cannot tell": "error",
+}
+"""Colours, which only repeat what glyph and word say."""
+
+
+class PairRow(Struct, frozen=True, kw_only=True):
+    """What may connect from one end to another, and the paths seen by class."""
 
     source: str
     destination: str
-    flow_class: str
-    paths: int
+    state: str
+    connections: tuple[str, ...]
+    seen: dict[str, int]
+
+
+class Crossing(Struct, frozen=True, kw_only=True):
+    """Domains of one level crossed with one another, the outside last. Pairs worst first."""
+
+    level: str
+    ends: tuple[str, ...]
+    states: dict[tuple[str, str], str]
+    pairs: tuple[PairRow, ...]
+    more_pairs: int
+    more_domains: int
+    is_known: bool
+
+
+class Talk(Struct, frozen=True, kw_only=True):
+    """Who talks to whom. `unknown`: why nobody can tell what may connect; empty if it is known."""
+
+    unknown: str = ""
+    crossings: tuple[Crossing, ...] = ()
 
 
 class ClusterView(Struct, frozen=True, kw_only=True):
@@ -85,7 +125,7 @@ class ClusterView(Struct, frozen=True, kw_only=True):
     transitions: tuple[TransitionRow, ...]
     inputs: tuple[InputRow, ...]
     sources: tuple[InputRow, ...]
-    paths: tuple[PathRow, ...]
+    talk: Talk
     compliant_share: float | None  # of the last 24 h; None = nothing evaluated
     not_evaluated_share: float | None
 
@@ -109,6 +149,11 @@ def headline(cluster: ClusterView) -> tuple[str, str]:
     if not seen & {"pass", "warn"}:
         return "error", "nothing to evaluate"
     return "pass", "compliant"
+
+
+def name_of(end: str) -> str:
+    """Of a domain, without its level."""
+    return end.partition("/")[2] or end
 
 
 def age(seconds: float | None) -> str:

@@ -2,12 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 
-from monitor.web.views import ClusterView, DomainRow, FindingRow, StatusView
+from monitor.web.views import ClusterView, DomainRow, FindingRow, StatusView, Talk
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 
-def make_cluster(*, cells=None, findings=()):
+def make_cluster(*, cells=None, findings=(), talk=None):
     row = DomainRow(id="namespace/a", level="namespace", name="a", owner="", workloads=1, cells=cells or {})
     return ClusterView(
         name="harbour",
@@ -17,7 +17,7 @@ def make_cluster(*, cells=None, findings=()):
         transitions=(),
         inputs=(),
         sources=(),
-        paths=(),
+        talk=talk or Talk(),
         compliant_share=None,
         not_evaluated_share=None,
     )
