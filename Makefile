@@ -12,7 +12,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet
 SOURCES := models monitor streams dashboards tests benchmarks tools
 
-.PHONY: help setup demo stack compose-env test test-slow lint bench oracles parts dashboards clean
+.PHONY: help setup demo stack compose-env test test-slow lint bench oracles parts pictures dashboards clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -46,7 +46,7 @@ compose-env: ## .env and passwords for docker-compose.yml, made once
 	@deploy/compose/prepare.sh
 
 parts: ## the real programs that tests run on (Kafka, API server, PostgreSQL, Prometheus, Chromium, ...)
-	@for part in postgres kafka apiserver monitoring network browser compose; do tools/parts/$$part.sh; done
+	@for part in postgres kafka apiserver monitoring network browser axe compose; do tools/parts/$$part.sh; done
 
 test: setup parts ## all tests but the slow ones, on the real parts
 	$(PY) -m pytest -n 2 --dist loadfile -m "not slow" $(PYTEST)
@@ -67,6 +67,10 @@ bench: setup parts ## figures side by side with their ceilings
 
 oracles: setup ## every case of SEGMON_ORACLES (default ../shared/oracles)
 	$(PY) tests/oracles/run.py
+
+pictures: setup ## take docs/images anew, from the demo as it runs (Chromium)
+	@tools/parts/browser.sh
+	$(PY) tools/screenshots.py
 
 dashboards: setup ## rebuild the committed boards and rules
 	$(PY) -m dashboards.build

@@ -1,4 +1,4 @@
-"""Pictures of the status page for docs/images, from the demo as it really runs: `python tools/screenshots.py`."""
+"""`make pictures`: the status page and a report's first page for docs/images, from the demo as it really runs."""
 
 import asyncio
 import os
@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -15,6 +16,8 @@ from parts.chromium import Chromium  # noqa: E402 - tests/ comes onto the path a
 from parts.process import stop_on_sigterm  # noqa: E402
 
 PAGE = "127.0.0.1:19465"
+View = tuple[str, int, int, bool]
+"""Name of the picture, width, height, and whether it is dark."""
 WIDTHS = (
     ("status-page", 1280, 1400, False),
     ("status-page-dark", 1280, 1400, True),
@@ -22,14 +25,36 @@ WIDTHS = (
 )
 
 
-async def take() -> None:
-    images = ROOT / "docs" / "images"
-    images.mkdir(parents=True, exist_ok=True)
+REPORT = ("report", 900, 1270, False)  # an A4 page's shape
+IMAGES = ROOT / "docs" / "images"
+
+
+async def take(report: Path) -> None:
+    IMAGES.mkdir(parents=True, exist_ok=True)
     with Chromium() as chromium:
-        for name, width, height, dark in WIDTHS:
-            async with chromium.page() as page:
-                await page.open(f"http://{PAGE}/")
-                await page.screenshot(images / f"{name}.png", width=width, height=height, dark=dark)
+        for view in WIDTHS:
+            await picture(chromium, f"http://{PAGE}/", view)
+        await picture(chromium, report.as_uri(), REPORT)
+
+
+async def picture(chromium: Chromium, url: str, view: View) -> None:
+    name, width, height, dark = view
+    async with chromium.page() as page:
+        await page.open(url)
+        await page.screenshot(IMAGES / f"{name}.png", width=width, height=height, dark=dark)
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat()  # noqa: TID251 - a tool, whose period is the present
+
+
+def reported(folder: Path, begin: str) -> Path:
+    """The HTML of a report from when the demo was first judged until now."""
+    period = ["--from", begin, "--to", now()]
+    place = ["--out", str(folder / "reports"), "--database", f"sqlite:///{folder / 'segmon.db'}"]
+    command = [sys.executable, "-m", "monitor.cli.main", "report", "create", "--all", *period, *place]
+    subprocess.run(command, cwd=ROOT, check=True)
+    return next((folder / "reports").rglob("*.html"))
 
 
 def main() -> None:
@@ -39,10 +64,13 @@ def main() -> None:
         command = [sys.executable, "-m", "monitor.cli.main", "up", "--demo", "--data", folder, *listening]
         demo = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
         try:
+            begin = now()
             for line in demo.stdout or ():
+                if "DOMAIN" in line:
+                    begin = now()
                 if "flow-escaped" in line and "opened" in line:
                     break
-            asyncio.run(take())
+            asyncio.run(take(reported(Path(folder), begin)))
         finally:
             os.killpg(demo.pid, signal.SIGINT)
             demo.wait(timeout=30)
