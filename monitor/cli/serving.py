@@ -35,6 +35,7 @@ class Process:
         self.stop = asyncio.Event()
         self.exposition = Exposition(component, version=version)
         self.health = health.Health(moved_at=clock.monotonic())
+        self.exposition.refreshers.append(lambda: self.health.scraped(at=clock.monotonic()))
 
     async def run(self, work: Callable[[], Awaitable[None]], *, store: Store | None = None) -> None:
         """Serve the addresses, and the page where there is a record, until the work ends or a signal comes."""
@@ -51,7 +52,13 @@ class Process:
             server.serving(metrics, web.metrics_listen, setting="SEGMON_WEB__METRICS_LISTEN")
         )
         if store is not None and web.page_listen:
-            status = StatusPage(store, version=self.version, now=clock.now, is_embedded=self.settings.embedded)
+            status = StatusPage(
+                store,
+                version=self.version,
+                now=clock.now,
+                problems=self._problems,
+                is_embedded=self.settings.embedded,
+            )
             app = server.page_app(
                 lambda: page.render(status.view()), style=page.asset("style.css"), script=page.asset("live.js")
             )
@@ -60,6 +67,10 @@ class Process:
     def _live(self) -> tuple[bool, str]:
         limit = self.settings.timing.progress_seconds
         return health.liveness(self.health, at=clock.monotonic(), limit_seconds=limit)
+
+    def _problems(self) -> tuple[str, ...]:
+        limit = self.settings.timing.progress_seconds
+        return health.problems(self.health, at=clock.monotonic(), limit_seconds=limit)
 
 
 def begun(settings: Settings, component: str, *, version: str) -> Process:

@@ -10,6 +10,9 @@ from collections.abc import Callable
 
 from msgspec import Struct, field
 
+UNSCRAPED_SECONDS = 300.0
+"""Longer than any usual interval of scrapes."""
+
 
 class Health(Struct):
     """Filled by the loops of the process; read by /livez and /readyz. Times are monotonic seconds."""
@@ -17,10 +20,14 @@ class Health(Struct):
     moved_at: float = 0.0  # when a position last moved, or there was nothing to do
     lag: int = 0
     is_database_reachable: bool = True
+    scraped_at: float | None = None  # when /metrics was last asked for
     waiting_for: dict[str, str] = field(default_factory=dict)  # what is not ready yet -> why
 
     def moved(self, *, at: float) -> None:
         self.moved_at = at
+
+    def scraped(self, *, at: float) -> None:
+        self.scraped_at = at
 
     def wait(self, what: str, why: str) -> None:
         self.waiting_for[what] = why
@@ -46,6 +53,22 @@ def readiness(health: Health) -> tuple[bool, str]:
     if health.waiting_for:
         return False, "; ".join(f"{what}: {why}" for what, why in sorted(health.waiting_for.items()))
     return True, "ready"
+
+
+def problems(health: Health, *, at: float, limit_seconds: float) -> tuple[str, ...]:
+    """What people should know of this process, in words for the status page.
+
+    Who never was scraped is a trial; who was and is no more has lost its Prometheus, and with it its alerts.
+    """
+    told = []
+    is_alive, why = liveness(health, at=at, limit_seconds=limit_seconds)
+    if not is_alive:
+        told.append(f"this worker is stuck: {why}")
+    if health.scraped_at is not None and (silent := at - health.scraped_at) > UNSCRAPED_SECONDS:
+        told.append(
+            f"metrics have not been scraped for {silent / 60:.0f} min: Prometheus may be away, and with it the alerts"
+        )
+    return tuple(told)
 
 
 Probe = Callable[[], tuple[bool, str]]

@@ -66,7 +66,9 @@ class Receiver:
         return None
 
     def names(self):
-        return {(alert["labels"]["alertname"], alert["labels"]["cluster"]) for p in self.posts for alert in p["alerts"]}
+        return {
+            (alert["labels"]["alertname"], alert["labels"].get("cluster")) for p in self.posts for alert in p["alerts"]
+        }
 
 
 def delivering_to(url):
@@ -159,6 +161,24 @@ def test_a_policy_deleted_in_the_cluster_is_an_alert_that_arrives_and_is_resolve
     assert fired["annotations"]["runbook_url"].endswith("/docs/runbooks/SegmonCriticalFindingOpen.md")
     assert lost["labels"]["control"] == "default-deny-egress"
     assert resolved["fingerprint"] == fired["fingerprint"]
+
+
+@pytest.mark.usefixtures("prometheus_program", "alertmanager_program")
+def test_an_alert_that_fired_while_alertmanager_was_away_arrives_when_it_is_back():
+    """No process of ours runs, which is an alert of its own."""
+    with Receiver() as receiver, Alertmanager(delivering_to(receiver.url)) as alertmanager:
+        alertmanager.stop()
+        with watched((), alertmanager) as prometheus:
+            until(
+                lambda: prometheus.query('ALERTS{alertname="SegmonAbsent",alertstate="firing"}'),
+                within=WAIT,
+                what="Prometheus goes on judging",
+            )
+            before = list(receiver.posts)
+            alertmanager.start()
+            until(lambda: receiver.got("SegmonAbsent", "firing"), within=WAIT, what="the alert that was raised before")
+
+    assert before == []
 
 
 # Inhibition

@@ -302,6 +302,23 @@ def test_alertmanager_accepts_its_configuration(services, alertmanager_program):
     assert f"--config.file={mounted['target']}" in services["alertmanager"]["command"]
 
 
+def test_grafana_is_given_what_its_provisioning_asks_for(services):
+    grafana = services["grafana"]
+    mounts = {mount["target"]: Path(mount["source"]) for mount in grafana["volumes"] if mount["type"] == "bind"}
+    provisioning = mounts["/etc/grafana/provisioning"]
+    texts = [file.read_text() for file in provisioning.rglob("*.yaml")]
+    asked = {name for text in texts for name in re.findall(r"^[^#\n]*\$\{(\w+)\}", text, re.MULTILINE)}
+    files = {name for text in texts for name in re.findall(r"\$__file\{([^}]+)\}", text)}
+    folders = {name for text in texts for name in re.findall(r"path: (\S+)", text)}
+
+    assert texts
+    assert asked
+    assert asked <= set(grafana["environment"])
+    assert files == {"/run/secrets/grafana_database_password"}
+    assert files <= {secret["target"] for secret in grafana["secrets"]}
+    assert all(any(place.startswith(folder) for place in mounts) for folder in folders)
+
+
 class StackDatabase(PostgresServer):
     """The server as the postgres image makes it: its superuser is no role of ours."""
 

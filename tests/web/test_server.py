@@ -3,7 +3,7 @@ import pytest
 
 from monitor.web import server
 from monitor.web.exposition import Exposition
-from monitor.web.health import Health, liveness, readiness
+from monitor.web.health import UNSCRAPED_SECONDS, Health, liveness, problems, readiness
 from monitor.web.server import AddressInUseError, metrics_app, page_app, serving
 
 
@@ -66,3 +66,23 @@ def test_a_process_is_ready_when_nothing_is_waited_for():
 
     assert before == (False, "state: reading")
     assert readiness(health) == (True, "ready")
+
+
+def told(health, *, at):
+    return " ".join(problems(health, at=at, limit_seconds=60))
+
+
+def test_a_process_that_nobody_ever_scraped_is_a_trial_and_no_problem():
+    assert told(Health(), at=100_000.0) == ""
+
+
+def test_a_process_that_is_not_scraped_any_more_says_that_its_alerts_may_be_gone():
+    health = Health()
+    health.scraped(at=1000.0)
+
+    assert told(health, at=1000.0 + UNSCRAPED_SECONDS) == ""
+    assert "not been scraped for 6 min: Prometheus may be away" in told(health, at=1360.0)
+
+
+def test_a_stuck_worker_says_so_on_the_page():
+    assert "stuck: no position moved for 70 s" in told(Health(moved_at=100.0, lag=5), at=170.0)
