@@ -140,6 +140,15 @@ class Timing(_Section):
     """Records that wait for so long while nothing moves: /livez says no."""
 
 
+class Keep(_Section):
+    """For how many days the record keeps what is past: `segmon db retire` lets go of what is older."""
+
+    days: int = Field(default=400, ge=1)
+    """Revisions of facts, intervals (statuses, members, reach), transitions of findings."""
+    window_days: int = Field(default=90, ge=1)
+    """Windows of flows."""
+
+
 class Settings(BaseSettings):
     """Of every process."""
 
@@ -160,6 +169,7 @@ class Settings(BaseSettings):
     web: Web = Web()
     grafana: Grafana = Grafana()
     timing: Timing = Timing()
+    keep: Keep = Keep()
     embedded: bool = False
     """The broker is the embedded one of `segmon up`: 4 partitions, no admin calls, one worker."""
     log_format: Literal["auto", "json", "text"] = "auto"

@@ -19,6 +19,7 @@ from typing import Any
 
 PARTITIONS = 4  # fixed by the mock cluster for topics made by mention
 RETENTION_BYTES = 5 * 1024 * 1024  # per partition, fixed in librdkafka
+AHEAD_BYTES = 1024 * 1024  # so far the watch may be ahead of what is recorded: a fifth of what is held
 OBJECTS_LIMIT = 5000  # above this one cluster's facts may not fit into a partition
 READY_SECONDS = 10.0
 PARENT_CHECK_SECONDS = 1.0

@@ -64,6 +64,23 @@ def upgrade(ctx: typer.Context, *, database: Url = None) -> None:
     typer.echo(f"already at revision {after}" if before == after else f"upgraded from {before or 'empty'} to {after}")
 
 
+@db_app.command("retire")
+def retire(ctx: typer.Context, *, database: Url = None, cluster: ClusterName = None) -> None:
+    """Let go of what is older than keep.days and keep.window_days say. Once a day will do; the chain still verifies."""
+    from monitor import clock  # noqa: PLC0415 - as all imports here: only these commands need them
+    from monitor.store.retiring import Limits  # noqa: PLC0415
+
+    settings, now = loaded(ctx, {"database.url": database}), clock.now()
+    limits = Limits(
+        rows=now - timedelta(days=settings.keep.days), windows=now - timedelta(days=settings.keep.window_days)
+    )
+    store = opened(settings)
+    for name in clusters_of(store, cluster):
+        gone = store.retire(name, limits, now)
+        told = ", ".join(f"{rows} of {table}" for table, rows in gone.items()) or "nothing"
+        typer.echo(f"{printable(name)}: {told}")
+
+
 @db_app.command("grant")
 def grant(
     ctx: typer.Context, role: Annotated[str, typer.Argument(help="A role of PostgreSQL.")], *, database: Url = None

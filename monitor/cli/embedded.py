@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +31,21 @@ if TYPE_CHECKING:
 
 ADDRESS_SECONDS = 15.0
 POLL_SECONDS = 0.05
+
+
+class Ahead:
+    """How far the watch is ahead of the record: never by more than a chunk above the limit (docs/decisions/0041)."""
+
+    def __init__(self, caught_up: Callable[[], Awaitable[None]], *, limit: int = embedded.AHEAD_BYTES) -> None:
+        self._caught_up = caught_up
+        self._limit = limit
+        self._bytes = 0
+
+    async def published(self, size: int) -> None:
+        self._bytes += size
+        if self._bytes > self._limit:
+            await self._caught_up()
+            self._bytes = 0
 
 
 class Tree:
@@ -96,7 +111,7 @@ class Tree:
         """What runs for as long as the tree lives."""
         for name, process in self._children:
             yield tree.ended(process, name, self.home / "log" / f"{name}.log")
-        yield feeding.watch(self.settings, self._stop, self)
+        yield feeding.watch(self.settings, self._stop, self, pace=Ahead(self.passed).published)
         if self.settings.collect.files or self.settings.collect.kmsg:
             yield feeding.collect(self.settings, self._stop, on_sent=self._on_sent, recorded=self._recorded())
 

@@ -11,6 +11,7 @@ from models.flows import FlowBatch
 from models.topics import FLOWS
 from monitor.broker import connection
 from monitor.broker.producing import Producer
+from monitor.cluster.fact_log import Pace, at_any_pace
 from monitor.cluster.watch import Observer, run_watch
 from monitor.collect import collecting, parsing
 from monitor.collect.batching import Batcher, Origin
@@ -47,9 +48,9 @@ class WatchMetrics:
         ).inc()
 
 
-async def watch(settings: Settings, stop: asyncio.Event, observer: Observer) -> None:
+async def watch(settings: Settings, stop: asyncio.Event, observer: Observer, *, pace: Pace = at_any_pace) -> None:
     """Mirror one cluster until stopped."""
-    await run_watch(settings, stop, observer=observer)
+    await run_watch(settings, stop, observer=observer, pace=pace)
 
 
 async def collect(

@@ -8,7 +8,7 @@ Law 3: a log of another epoch, or one that is shorter than what was read of it, 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from enum import Enum
 
 from msgspec import Struct
@@ -31,6 +31,14 @@ SOURCE = "segmon/watch/"
 CHUNK = 500
 READ_SECONDS = 0.5
 _PUBLISHED = frozenset(ORDER)
+
+
+Pace = Callable[[int], Awaitable[None]]
+
+
+async def at_any_pace(size: int) -> None:
+    """Kafka holds as much as it is given disk for."""
+    del size
 
 
 class ReplacedError(UserError):
@@ -61,6 +69,7 @@ class FactLog:
     """One writer, one reader at a time. `catch_up` fills what it knows, `follow` keeps it up."""
 
     def __init__(self, connection: Connection, producer: Producer, topic: str, *, cluster: str, instance: str) -> None:
+        self.pace: Pace = at_any_pace  # told how many bytes were published; it may take its time
         self.cluster = cluster
         self.instance = instance
         self.last_heartbeat: Heartbeat | None = None
@@ -207,6 +216,7 @@ class FactLog:
             raise
         for change, place in zip(chunk, sent, strict=True):
             self._held[change.key] = Held(_digest_of(change.value), place.offset)
+        await self.pace(sum(len(change.value or b"") for change in chunk))
 
     def _forget(self, chunk: Sequence[Change]) -> None:
         """What was not acknowledged may have been written all the same: nobody knows what the log holds now."""

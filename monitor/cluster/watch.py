@@ -27,7 +27,7 @@ from monitor.broker.producing import Producer
 from monitor.broker.reading import TruncatedLogError
 from monitor.cluster import sources
 from monitor.cluster.differences import Change, differences, still_new
-from monitor.cluster.fact_log import DELETED, LISTING, FactLog, News
+from monitor.cluster.fact_log import DELETED, LISTING, FactLog, News, Pace, at_any_pace
 from monitor.cluster.sources import Source
 from monitor.cluster.view import Freshness, Taken, View
 from monitor.settings import Settings
@@ -66,7 +66,12 @@ class Silent:
 
 
 async def run_watch(
-    settings: Settings, stop: asyncio.Event, *, observer: Observer | None = None, topic: str = FACTS.name
+    settings: Settings,
+    stop: asyncio.Event,
+    *,
+    observer: Observer | None = None,
+    topic: str = FACTS.name,
+    pace: Pace = at_any_pace,
 ) -> None:
     """Until stopped. UserError for what a person has to mend: files, credentials, another watch, another cluster."""
     told = observer or Silent()
@@ -76,6 +81,7 @@ async def run_watch(
         producer = Producer(broker)
         closing.push_async_exit(producer)  # opened by its first use: Kafka may be away now
         facts = FactLog(broker, producer, topic, cluster=settings.cluster, instance=sources.instance())
+        facts.pace = pace
         timing = Timing(heartbeat_seconds=settings.timing.heartbeat_seconds)
         await _until(stop, Watch(facts, source, told, timing).run())
 

@@ -103,10 +103,12 @@ class _Judge:
         if entry.is_of_workloads:
             for subject in self._to_judge(definition, is_new=is_new):
                 tally.put(subject, self._of_subject(entry, subject) if self._holds(definition, subject) else None)
-        others = {subject: self._of_subject(entry, subject) for subject in entry.others(self._snapshot, definition)}
-        self._changed |= tally.replace_others(others)
+        basis = (self._snapshot.policy_keys, definition)
+        if not entry.is_of_itself or not tally.rests_on(basis):
+            others = {subject: self._of_subject(entry, subject) for subject in entry.others(self._snapshot, definition)}
+            self._changed |= tally.replace_others(others, basis)
         if is_moved or is_new:
-            self._changed |= others.keys()
+            self._changed |= tally.others.keys()
 
     def _to_judge(self, definition: Definition, *, is_new: bool) -> Iterable[str]:
         if self._workloads is not ALL and not is_new:

@@ -17,6 +17,7 @@ class Tally(Struct):
     others: dict[str, SubjectResult] = field(default_factory=dict)
     counts: Counter[Outcome] = field(default_factory=Counter)
     waived: int = 0
+    basis: tuple[object, ...] = ()  # what the others were judged by
 
     def put(self, workload: str, result: SubjectResult | None) -> None:
         """What is said of a workload now; None: it is not held any more."""
@@ -25,9 +26,13 @@ class Tally(Struct):
             self.workloads[workload] = result
             self._count(result, 1)
 
-    def replace_others(self, results: Mapping[str, SubjectResult]) -> set[str]:
+    def rests_on(self, basis: tuple[object, ...]) -> bool:
+        """Whether the others were judged by these very objects."""
+        return bool(self.basis) and all(one is other for one, other in zip(self.basis, basis, strict=True))
+
+    def replace_others(self, results: Mapping[str, SubjectResult], basis: tuple[object, ...]) -> set[str]:
         """What is said of everything else; returns those of which another thing was said, or nothing, before."""
-        former, self.others = self.others, dict(results)
+        former, self.others, self.basis = self.others, dict(results), basis
         changed = {each for each in former.keys() | results.keys() if former.get(each) != results.get(each)}
         for subject in changed:
             self._count(former.get(subject), -1)

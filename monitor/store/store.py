@@ -24,6 +24,7 @@ from monitor.store import (
     intervals,
     reporting,
     reports,
+    retiring,
     revisions,
     sql,
     upgrading,
@@ -165,6 +166,11 @@ class Store:
         """Recompute the chain and hold the tables against it. ChainBrokenError names the first difference."""
         with self.look() as connection:
             return verifying.verify(connection, cluster)
+
+    def retire(self, cluster: str, limits: retiring.Limits, at: datetime) -> dict[str, int]:
+        """Let go of what is older than its limit; returns how many rows of which table."""
+        with connecting.writing(self._engine) as connection:
+            return retiring.retire(connection, cluster, limits, at)
 
     # Reports
 

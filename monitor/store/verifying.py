@@ -1,11 +1,13 @@
 """`segmon verify`: the chain recomputed, and the tables held against what it covers.
 
-Appended rows must be what was chained, in that order; intervals must be what their chained moves lead to.
+Appended rows must be what was chained, in that order; intervals must be what their chained moves lead to. What is not
+there any more must be older than what the chain says was retired, and followed by what `retiring` keeps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -14,7 +16,7 @@ from sqlalchemy import Connection, Table, select
 
 from models import tables
 from monitor.store import chain as chains
-from monitor.store import changes, findings, flows, intervals, reports, revisions
+from monitor.store import changes, findings, flows, intervals, reports, retiring, revisions
 from monitor.store.errors import ChainBrokenError
 
 
@@ -58,15 +60,40 @@ def verify(connection: Connection, cluster: str) -> Verified:
 
 def _compare(connection: Connection, cluster: str, table: Table, covered: Callable[[Any], Any]) -> int:
     """Every row in the order it was appended must be what the chain covers, no more and no fewer."""
-    promised = chains.contents(connection, cluster, table.name)
+    promised = _not_retired(connection, cluster, table.name)
     count = 0
     for row in _rows(connection, cluster, table):
-        if _plain(covered(row)) != next(promised, None):
+        found = _plain(covered(row))
+        if not any(entry == found for entry in _up_to_a_kept(promised, found)):
             raise ChainBrokenError(f"{table.name} of {cluster}: row {row['id']} is not what the chain covers")
         count += 1
-    if (left := next(promised, None)) is not None:
+    if (left := next((entry for entry, may_be_gone in promised if not may_be_gone), None)) is not None:
         raise ChainBrokenError(f"{table.name} of {cluster}: a row that the chain covers is missing: {_short(left)}")
     return count
+
+
+def _up_to_a_kept(promised: Iterator[tuple[Mapping[str, Any], bool]], found: Mapping[str, Any]) -> Iterator[Any]:
+    """What may be gone is passed over, up to the row that was found or to one that must be there."""
+    for entry, may_be_gone in promised:
+        yield entry
+        if entry == found or not may_be_gone:
+            return
+
+
+def _not_retired(connection: Connection, cluster: str, table: str) -> Iterator[tuple[Mapping[str, Any], bool]]:
+    """What the chain covers of a table, and of each entry whether it may be gone."""
+    limit, thread = retiring.limits_of(connection, cluster).get(table), retiring.THREADS.get(table)
+    newest: dict[str, int] = {}
+    if limit and thread:
+        for place, entry in enumerate(chains.contents(connection, cluster, table)):
+            if _time(entry["at"]) < limit:
+                newest[entry[thread]] = place
+    for place, entry in enumerate(chains.contents(connection, cluster, table)):
+        yield entry, bool(limit and thread and _time(entry["at"]) < limit and newest[entry[thread]] != place)
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
 
 
 def _gap(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,9 +114,14 @@ def _count(connection: Connection, cluster: str, table: Table, covered: Callable
             raise ChainBrokenError(f"{table.name} of {cluster}: not what the chain covers: {key.decode()}")
         promised[key] -= 1
         count += 1
-    if left := next((key for key, times in promised.items() if times), None):
+    limit = retiring.limits_of(connection, cluster).get(table.name)
+    if left := next((key for key, times in promised.items() if times and not _is_window_before(key, limit)), None):
         raise ChainBrokenError(f"{table.name} of {cluster}: a row that the chain covers is missing: {left.decode()}")
     return count
+
+
+def _is_window_before(key: bytes, limit: datetime | None) -> bool:
+    return limit is not None and _time(msgspec.json.decode(key)["window_at"]) < limit
 
 
 def _replay(connection: Connection, cluster: str, spans: intervals.Spans) -> int:
@@ -107,9 +139,14 @@ def _replay(connection: Connection, cluster: str, spans: intervals.Spans) -> int
                 " is not what the chain covers"
             )
         count += 1
-    if left := next(iter(expected.values()), None):
+    limit = retiring.limits_of(connection, cluster).get(spans.table.name)
+    if left := next((each for each in expected.values() if not _ended_before(each, limit)), None):
         raise ChainBrokenError(f"{spans.table.name} of {cluster}: the chain covers one that is missing: {_short(left)}")
     return count
+
+
+def _ended_before(span: Mapping[str, Any], limit: datetime | None) -> bool:
+    return limit is not None and span["to_at"] is not None and _time(span["to_at"]) < limit
 
 
 def _move(expected: dict[tuple[str, ...], dict[str, Any]], entry: Mapping[str, Any], key: tuple[str, ...]) -> None:

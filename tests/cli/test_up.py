@@ -11,6 +11,12 @@ import pytest
 from parts.process import until
 
 DEMO = Path(__file__).resolve().parents[2] / "monitor" / "demo"
+SHOP = (
+    "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n---\n"
+    "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: shop}\n"
+    "spec: {selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, "
+    "spec: {containers: [{name: web, image: image.example/web}]}}}\n"
+)
 QUIET = ["--metrics-listen", "127.0.0.1:0", "--page-listen", "127.0.0.1:0"]
 
 
@@ -62,12 +68,7 @@ def test_every_finding_has_its_proof_and_its_fix(told):
 def test_a_restart_goes_on_with_the_record_it_kept(tmp_path):
     manifests = tmp_path / "cluster"
     manifests.mkdir()
-    (manifests / "shop.yaml").write_text(
-        "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n---\n"
-        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: shop}\n"
-        "spec: {selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, "
-        "spec: {containers: [{name: web, image: image.example/web}]}}}\n"
-    )
+    (manifests / "shop.yaml").write_text(SHOP)
     kept = ["--manifests", manifests, "--data", tmp_path / "data", "--once", "--output", "json"]
 
     first, second = run(*kept), run(*kept)
@@ -133,3 +134,29 @@ def test_two_ups_do_not_share_a_folder(tmp_path):
 
     assert done.returncode == 2
     assert "is in use by another segmon up" in done.stderr
+
+
+@pytest.mark.parametrize("victim", ["monitor.broker.embedded", "work"])
+def test_a_part_that_dies_restarts_everything_and_the_record_goes_on(tmp_path, victim):
+    manifests, log = tmp_path / "cluster", tmp_path / "said"
+    manifests.mkdir()
+    (manifests / "shop.yaml").write_text(SHOP)
+    with log.open("w") as sink:
+        process = subprocess.Popen(
+            command("--manifests", manifests, "--data", tmp_path / "data", *QUIET), stdout=sink, stderr=sink
+        )
+    until(lambda: "DOMAIN" in log.read_text(), within=60, what="the posture")
+    children = subprocess.run(["pgrep", "-P", str(process.pid), "-a"], capture_output=True, text=True, check=False)
+    [child] = [line.split()[0] for line in children.stdout.splitlines() if victim in line.split()]
+    os.kill(int(child), signal.SIGKILL)
+    until(lambda: log.read_text().count("DOMAIN") == 2, within=60, what="the posture again")
+    (manifests / "deny.yaml").write_text(
+        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: deny, namespace: shop}\n"
+        "spec: {podSelector: {}, policyTypes: [Ingress, Egress]}\n"
+    )
+    until(lambda: "resolved" in log.read_text(), within=60, what="a change behind the restart")
+    process.send_signal(signal.SIGINT)
+    process.wait(timeout=30)
+
+    assert "restarting everything" in log.read_text()
+    assert process.returncode == 0

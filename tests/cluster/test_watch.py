@@ -217,6 +217,26 @@ async def test_a_change_while_kafka_is_away_arrives_when_it_is_back_and_the_span
     assert log.facts(Kind.KUBERNETES_NETWORK_POLICY)[-1][1] is None
 
 
+async def test_a_listing_goes_on_only_when_whoever_reads_the_log_lets_it(settings, topic, log):
+    sizes, let_go = [], asyncio.Event()
+
+    async def pace(size):
+        sizes.append(size)
+        await let_go.wait()
+
+    stop = asyncio.Event()
+    task = asyncio.create_task(run_watch(settings, stop, topic=topic, pace=pace))
+    await log.until(lambda log: log.facts(Kind.POD), "the facts")
+    held = log.listings()
+    let_go.set()
+    await log.until(begun, "the end of the listing")
+    stop.set()
+    await task
+
+    assert held == []
+    assert sum(sizes) > 100
+
+
 async def test_declared_domains_and_waivers_are_published_and_go_with_their_files(settings, topic, log, tmp_path):
     from importlib import resources
 
