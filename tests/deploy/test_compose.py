@@ -15,9 +15,12 @@ import psycopg
 import pytest
 import typer
 import yaml
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from deploy.compose_model import is_job, is_ours, load, model, prepared
+from parts.kafka import KafkaServer
 from parts.postgres import PostgresServer
-from parts.process import CHECKOUT, program
+from parts.process import CHECKOUT, free_port, program
 from parts.prometheus import amtool, promtool
 
 from monitor import settings
@@ -230,6 +233,46 @@ def test_the_brokers_addresses_are_those_that_are_asked_for(services, monkeypatc
     )
     assert listeners == set(re.findall(r"(\w+):PLAINTEXT", environment["KAFKA_LISTENER_SECURITY_PROTOCOL_MAP"]))
     assert services["kafka"]["healthcheck"]["test"][-1] == "localhost:19092"
+
+
+def as_properties(environment):
+    """What the image makes of its variables."""
+    names = {
+        name: name.removeprefix("KAFKA_").replace("_", ".").lower() for name in environment if name[:6] == "KAFKA_"
+    }
+    return {names[name]: value for name, value in environment.items() if name in names and name != "KAFKA_HEAP_OPTS"}
+
+
+async def settings_of(broker):
+    """What a broker says that it runs with; None for a name that it does not know."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)
+    await admin.start()
+    try:
+        [answer] = await admin.describe_configs([ConfigResource(ConfigResourceType.BROKER, "1")])
+    finally:
+        await admin.close()
+    return {entry[0]: entry[1] for entry in answer.resources[0][4]}
+
+
+async def test_a_real_broker_runs_with_what_the_container_is_given(services, kafka):
+    """Every setting is one that it knows; only where it listens differs, as every machine has its own ports."""
+    properties = as_properties(services["kafka"]["environment"])
+    ports = {name: free_port() for name in ("INSIDE", "HOST", "CONTROLLER")}
+    places = {f":{port}": ports[name] for name, port in re.findall(r"(\w+)://:(\d+)", properties["listeners"])}
+
+    def here(value):
+        for place, port in places.items():
+            value = re.sub(rf"(kafka|localhost|(?<=//)){place}\b", f"127.0.0.1:{port}", value)
+        return value
+
+    given = {name: here(value) for name, value in properties.items() if name != "log.dirs"}
+    broker = KafkaServer(settings=given)
+    broker._port = ports["HOST"]
+    with broker:
+        running = await settings_of(broker)
+
+    assert "kafka" not in given["controller.quorum.voters"]
+    assert {name: running.get(name) for name in given} == given
 
 
 def test_health_checks_ask_where_health_is_answered(services, monkeypatch):
