@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from msgspec import Struct, structs
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, case, func, or_, select
 
 from models import tables
 
@@ -176,6 +176,43 @@ def domains(connection: Connection, cluster: str) -> list[DomainRow]:
 
 def open_statuses(connection: Connection, cluster: str) -> list[StatusRow]:
     return _statuses(connection, _status.c.cluster == cluster, _status.c.to_at.is_(None))
+
+
+class OutcomeRow(Struct, frozen=True, kw_only=True):
+    domain: str
+    control: str
+    outcome: str
+
+
+def open_outcomes(connection: Connection, cluster: str) -> list[OutcomeRow]:
+    """Of the open intervals no more than this: a scrape reads all of them."""
+    columns = (_status.c.domain, _status.c.control, _status.c.outcome)
+    rows = connection.execute(select(*columns).where(_status.c.cluster == cluster, _status.c.to_at.is_(None)))
+    return [OutcomeRow(domain=domain, control=control, outcome=outcome) for domain, control, outcome in rows]
+
+
+class FindingCount(Struct, frozen=True, kw_only=True):
+    """`waived`: how many of them are under an active waiver."""
+
+    domain: str
+    control: str
+    severity: str
+    number: int
+    waived: int
+
+
+def open_finding_counts(connection: Connection, cluster: str) -> list[FindingCount]:
+    columns = (_finding.c.domain, _finding.c.control, _finding.c.severity)
+    waived = func.sum(case((_finding.c.state == "waived", 1), else_=0))
+    statement = (
+        select(*columns, func.count(), waived)
+        .where(_finding.c.cluster == cluster, _finding.c.state != "resolved")
+        .group_by(*columns)
+    )
+    return [
+        FindingCount(domain=domain, control=control, severity=severity, number=number, waived=int(of_it))
+        for domain, control, severity, number, of_it in connection.execute(statement)
+    ]
 
 
 def statuses_between(connection: Connection, cluster: str, from_at: datetime, to_at: datetime) -> list[StatusRow]:

@@ -49,9 +49,15 @@ class Exposition:
         assert isinstance(family, Histogram), name
         return family.labels(**labels) if labels else family
 
-    def drop(self, name: str, **labels: str) -> None:
-        """Forget every label set of a family that carries these labels."""
-        self._families[name].remove_by_labels(labels)
+    def show(self, name: str, labels: tuple[str, ...], value: float) -> None:
+        """A gauge by its label values, in the order of its specification."""
+        family = self._families[name]
+        assert isinstance(family, Gauge), name
+        (family.labels(*labels) if labels else family).set(value)
+
+    def hide(self, name: str, labels: tuple[str, ...]) -> None:
+        """Forget a label set."""
+        self._families[name].remove(*labels)
 
     def initialise(self, name: str, label_sets: Iterable[Mapping[str, str]]) -> None:
         """Start known label sets at 0."""
