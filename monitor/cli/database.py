@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,13 +15,14 @@ from monitor.cli.sources import DataOption, database_of
 
 if TYPE_CHECKING:
     from monitor.settings import Settings
-    from monitor.store import Store, queries
+    from monitor.store import Store, pairs, queries
 
 db_app = typer.Typer(no_args_is_help=True, help="The database.")
 describe_app = typer.Typer(no_args_is_help=True, help="One thing in full.")
 
 Url = Annotated[str | None, typer.Option("--database", help="URL of the database.", show_default=False)]
 ClusterName = Annotated[str | None, typer.Option("--cluster", help="Only this cluster.", show_default=False)]
+MOST_PAIRS = 40
 SEVERITIES = ("info", "low", "medium", "high", "critical")
 
 
@@ -199,7 +201,7 @@ def describe_domain(
     database: Url = None,
     data: DataOption = None,
 ) -> None:
-    """Members, posture per control and since when, open findings with proof and fix, last changes."""
+    """Members, posture per control, what may connect, open findings with proof and fix, last changes."""
     store = record_of(ctx, database, data)
     known: set[str] = set()
     for cluster_name in clusters_of(store, cluster):
@@ -221,7 +223,7 @@ def _domain_id(store: Store, cluster: str, name: str, known: set[str]) -> str | 
 
 def _described(store: Store, cluster: str, identity: str) -> str:
     from monitor import clock  # noqa: PLC0415
-    from monitor.store import queries  # noqa: PLC0415
+    from monitor.store import pairs, queries  # noqa: PLC0415
 
     now = clock.now()
     with store.look() as connection:
@@ -231,6 +233,7 @@ def _described(store: Store, cluster: str, identity: str) -> str:
         inputs = queries.inputs(connection, cluster)
         members = queries.members(connection, cluster, identity)
         found = queries.open_findings(connection, cluster, identity)
+        reach, unknown = pairs.of(connection, cluster, identity), pairs.why_unknown(connection, cluster, now)
         moves = [move for move in queries.last_transitions(connection, cluster, 200) if move.domain == identity]
     lines = [
         f"{identity} in {cluster}",
@@ -250,6 +253,8 @@ def _described(store: Store, cluster: str, identity: str) -> str:
         lines.append(f"  {_word(status.outcome):16}{status.control:28}since {since}  {share}{reason}")
     lines += ["", f"members ({len(members)})"]
     lines += [f"  {member.subject}  {len(member.pods)} pod(s)" for member in members]
+    if row.level != "cluster":  # it is in no pair
+        lines += ["", "may connect", *(f"  {line}" for line in _reach(identity, reach, unknown))]
     lines += ["", f"open findings ({len(found)})"]
     for finding in found:
         lines.append(f"  {finding.severity} · {finding.control} · {finding.subject}: {finding.sentence}")
@@ -258,6 +263,24 @@ def _described(store: Store, cluster: str, identity: str) -> str:
     lines += ["", "last changes"]
     lines += [f"  {move.at:%m-%d %H:%M:%S}  {move.transition:10}{move.control} · {move.subject}" for move in moves[:10]]
     return "\n".join(printable(line) for line in lines)
+
+
+def _reach(identity: str, rows: Sequence[pairs.ReachRow], unknown: str) -> Iterator[str]:
+    """By direction, what is reached before what reaches it; as many as a person reads."""
+    if unknown:
+        yield f"? not known: {unknown}"
+        return
+    told = [
+        (f"to   {row.destination}" if row.source == identity else f"from {row.source}", row)
+        for row in sorted(rows, key=lambda row: (row.source != identity, row.source, row.destination))
+    ]
+    for end, row in told[:MOST_PAIRS]:
+        words = ", ".join(row.connections)
+        yield f"{end:32} {words}  since {row.from_at.isoformat(timespec='seconds')}"
+    if len(told) > MOST_PAIRS:
+        yield f"and {len(told) - MOST_PAIRS} more: segmon reach --by domain --from {identity}, or --to {identity}"
+    if not told:
+        yield "nothing, in or out"
 
 
 def _word(outcome: str) -> str:

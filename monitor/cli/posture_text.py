@@ -11,7 +11,7 @@ from models.facts import API_KINDS, Fact, FactKey, Kind, PolicyFact, Rejected
 from models.wire import Unreadable
 from monitor.cli.context import printable, table
 from monitor.compliance import needs
-from monitor.store import queries
+from monitor.store import pairs, queries
 
 SYMBOLS = {"pass": "✔", "fail": "✘", "warn": "!", "error": "?", "skip": "–"}
 COLUMNS = {
@@ -95,6 +95,21 @@ def transition(row: queries.TransitionRow, opened_at: datetime | None = None) ->
     return printable(line)
 
 
+def effect(row: pairs.EffectRow) -> list[str]:
+    """`12:04:31  widened   deleted payments/default-deny: outside -> payments all; …`; nothing if it did nothing."""
+    name = f"{row.namespace}/{row.name}" if row.namespace else row.name
+    return [
+        printable(f"{row.at:%H:%M:%S}  {word:9} {row.change} {name}: {shortened(lines)}")
+        for word, lines in (("widened", row.widened), ("closed", row.closed))
+        if lines
+    ]
+
+
+def shortened(lines: Sequence[str], most: int = 3) -> str:
+    more = len(lines) - most
+    return "; ".join(lines[:most]) + (f"; and {more} more" if more > 0 else "")
+
+
 def as_json(look: queries.Look, cluster: str) -> dict[str, Any]:
     """The same as data: stable names, documented in docs/command-line.md."""
     return {
@@ -124,6 +139,18 @@ def as_json(look: queries.Look, cluster: str) -> dict[str, Any]:
                 "sentence": row.sentence,
             }
             for row in queries.transitions_after(look, cluster, 0, limit=10_000)
+        ],
+        "policy_changes": [
+            {
+                "at": row.at.isoformat(),
+                "kind": row.kind,
+                "namespace": row.namespace,
+                "name": row.name,
+                "change": row.change,
+                "widened": row.widened,
+                "closed": row.closed,
+            }
+            for row in pairs.effects_after(look, cluster, 0, limit=10_000)
         ],
         "paths": [
             {

@@ -1,4 +1,4 @@
-"""What `segmon up` prints while it runs: a greeting, the posture, transitions as they are recorded."""
+"""What `segmon up` prints while it runs: a greeting, the posture, what policies widened and closed, transitions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import typer
 from monitor.broker.embedded import BANNER
 from monitor.cli import posture_text
 from monitor.demo import story
-from monitor.store import Store, queries
+from monitor.store import Store, pairs, queries
 
 if TYPE_CHECKING:
     from monitor.cli.embedded import Tree
@@ -31,6 +31,7 @@ class Teller:
         self._cluster = cluster
         self._is_quiet = is_quiet
         self._last = 0
+        self._last_change = 0
         self._opened: dict[str, datetime] = {}  # finding -> when it was opened, as far as it was told here
         self._shown = asyncio.Event()
 
@@ -49,6 +50,7 @@ class Teller:
             typer.echo("")
             found = queries.transitions_after(look, self._cluster, self._last, limit=100_000)
             self._tell(sorted(found, key=lambda row: queries.SEVERITIES.index(row.severity)))
+            self._last_change = max((row.id for row in self._changes(look)), default=0)
         typer.echo("")
         self._shown.set()
 
@@ -56,7 +58,7 @@ class Teller:
         """Behind the demo's story: where it stands, and what a person can ask next."""
         segmon = shlex.quote(sys.argv[0])
         data = f"--data {shlex.quote(str(tree.home))}"
-        self._tell(self._news())
+        self._tell_news(*self._news())
         with self._store.look() as look:
             typer.echo("\n" + posture_text.posture(look, self._cluster))
         typer.echo(f"why?       {segmon} explain {data} {story.WHY}")
@@ -79,12 +81,22 @@ class Teller:
         await self._shown.wait()
         while True:
             await asyncio.sleep(POLL_SECONDS)
-            rows = await asyncio.to_thread(self._news)
-            self._tell(rows)
+            self._tell_news(*await asyncio.to_thread(self._news))
 
-    def _news(self) -> list[queries.TransitionRow]:
+    def _news(self) -> tuple[list[pairs.EffectRow], list[queries.TransitionRow]]:
         with self._store.look() as look:
-            return queries.transitions_after(look, self._cluster, self._last)
+            return self._changes(look), queries.transitions_after(look, self._cluster, self._last)
+
+    def _tell_news(self, changes: list[pairs.EffectRow], rows: list[queries.TransitionRow]) -> None:
+        """What changes of policies did, then what came of it."""
+        changes = [row for row in changes if row.id > self._last_change]
+        for line in [line for row in changes for line in posture_text.effect(row)][:MOST_AT_ONCE]:
+            typer.echo(line)
+        self._last_change = max((row.id for row in changes), default=self._last_change)
+        self._tell(rows)
+
+    def _changes(self, look: queries.Look) -> list[pairs.EffectRow]:
+        return pairs.effects_after(look, self._cluster, self._last_change, limit=100_000)
 
     def _tell(self, rows: list[queries.TransitionRow]) -> None:
         for row in rows[:MOST_AT_ONCE]:

@@ -26,7 +26,7 @@ from monitor.state.state import State
 
 LEVELS: Final = ("namespace", "tenant", "workload")
 
-INPUTS: Final = tuple(need.value for need in (*needs.ALWAYS, *needs.VERDICTS))
+INPUTS: Final = tuple(need.value for need in needs.VERDICTS)
 
 SMALL = 500
 """Endpoints of a cluster in which all is made anew whenever it must be: within some tens of milliseconds."""

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from msgspec import Struct
 from sqlalchemy import Case, Column, Connection, Select, String, case, func, literal_column, or_, select
 
 from models import tables
+from monitor.store import queries
 
 OUTSIDE = "outside"
 UNKNOWN = "unknown"
@@ -55,6 +56,21 @@ def status(connection: Connection, cluster: str) -> ReachStatusRow | None:
     return None if row is None else ReachStatusRow(**{name: row[name] for name in ReachStatusRow.__struct_fields__})
 
 
+def why_unknown(connection: Connection, cluster: str, now: datetime) -> str:
+    """Why nobody can tell what may connect now; empty if it is known, and its inputs were seen lately."""
+    found = status(connection, cluster)
+    if found is None:
+        return "nothing was worked out yet"
+    if not found.is_known:
+        return found.reason
+    since = now - timedelta(seconds=queries.STALE_SECONDS)
+    seen = {row.input for row in queries.inputs(connection, cluster) if row.until and row.until >= since}
+    missing = sorted(set(found.needs) - seen)
+    if not missing:
+        return ""
+    return f"{missing[0]} not seen lately" + (f"; and {len(missing) - 1} more inputs" if missing[1:] else "")
+
+
 def among(connection: Connection, cluster: str, ends: Collection[str]) -> list[ReachRow]:
     """Open pairs of which both ends are among these. For a few ends: what is shown of a large cluster."""
     return _rows(connection, _open(cluster).where(_reach.c.source.in_(ends), _reach.c.destination.in_(ends)))
@@ -72,6 +88,27 @@ def _open(cluster: str) -> Select[tuple[object, ...]]:
 def _rows(connection: Connection, statement: Select[tuple[object, ...]]) -> list[ReachRow]:
     rows = connection.execute(statement.order_by(_reach.c.source, _reach.c.destination)).mappings()
     return [ReachRow(**{name: row[name] for name in ReachRow.__struct_fields__}) for row in rows]
+
+
+class EffectRow(Struct, frozen=True, kw_only=True):
+    """What a change of what decides did to pairs of domains, in words; None: nobody can tell."""
+
+    id: int
+    at: datetime
+    kind: str
+    namespace: str
+    name: str
+    change: str
+    widened: list[str] | None
+    closed: list[str] | None
+
+
+def effects_after(connection: Connection, cluster: str, after_id: int, limit: int = 500) -> list[EffectRow]:
+    """In the order in which they were recorded."""
+    table = tables.policy_change
+    statement = select(table).where(table.c.cluster == cluster, table.c.id > after_id).order_by(table.c.id)
+    rows = connection.execute(statement.limit(limit)).mappings()
+    return [EffectRow(**{name: row[name] for name in EffectRow.__struct_fields__}) for row in rows]
 
 
 def traffic(connection: Connection, cluster: str) -> list[TrafficRow]:

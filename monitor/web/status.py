@@ -63,7 +63,7 @@ def cluster_view(connection: queries.Look, name: str, now: datetime) -> views.Cl
         transitions=tuple(_transition(row) for row in queries.last_transitions(connection, name)),
         inputs=tuple(_input(row, now) for row in inputs),
         sources=tuple(_source(row, now) for row in queries.sources(connection, name)),
-        talk=_talk(connection, name, stale),
+        talk=_talk(connection, name, now),
         compliant_share=shares.compliant / shares.total if shares.total else None,
         not_evaluated_share=shares.not_evaluated / shares.total if shares.total else None,
     )
@@ -147,9 +147,9 @@ def _transition(row: queries.TransitionRow) -> views.TransitionRow:
     )
 
 
-def _talk(connection: queries.Look, name: str, stale: set[str]) -> views.Talk:
+def _talk(connection: queries.Look, name: str, now: datetime) -> views.Talk:
     """Who may and does talk to whom, level by level; of many domains only those that are shown are asked for."""
-    unknown = _why_reach_is_unknown(pairs.status(connection, name), stale)
+    unknown = pairs.why_unknown(connection, name, now)
     traffic = pairs.traffic(connection, name)
     domains: dict[str, list[str]] = {}
     for row in queries.domains(connection, name):
@@ -161,13 +161,3 @@ def _talk(connection: queries.Look, name: str, stale: set[str]) -> views.Talk:
         reach = pairs.among(connection, name, ends)
         crossings.append(talking.crossing(level, domains[level], seen, reach, is_known=not unknown))
     return views.Talk(unknown=unknown, crossings=tuple(crossings))
-
-
-def _why_reach_is_unknown(status: pairs.ReachStatusRow | None, stale: set[str]) -> str:
-    """Empty if it is known."""
-    if status is None:
-        return "nothing was worked out yet"
-    if not status.is_known:
-        return status.reason
-    missing = sorted(stale & set(status.needs))
-    return f"{', '.join(missing)} not seen fresh" if missing else ""

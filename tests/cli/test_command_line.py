@@ -6,8 +6,10 @@ import subprocess
 import sys
 
 import pytest
+from msgspec import structs
 from store.recordings import START, failing, passing, recording, seen
 
+from models.recording import Reach, ReachUpdate
 from monitor import clock
 from monitor.cli import context, main
 from monitor.store import Store
@@ -120,6 +122,24 @@ def test_a_domain_is_described_by_its_name(record):
     assert "✘ fail" in done.stdout
     assert "fix: close it" in done.stdout
     assert (unknown.returncode, "known: namespace/shop" in unknown.stderr) == (2, True)
+
+
+def test_a_domain_is_described_with_what_may_connect_as_far_as_that_is_known(tmp_path):
+    url = f"sqlite:///{tmp_path}/segmon.db"
+    store = Store.open(url)
+    store.upgrade()
+    pair = Reach(source="outside", destination="namespace/shop", connections=("tcp/443 (203.0.113.0/24)",))
+    known = judged(failing())
+    store.record(structs.replace(known, reach=ReachUpdate(pairs=(pair,), needs=("Pod",))))
+    told = segmon("describe", "domain", "shop", "--database", url)
+    lost = recording(2, expected=known.position, seconds=(known.at - START).total_seconds() + 1)
+    store.record(structs.replace(lost, reach=ReachUpdate(unknown="Tier: forbidden")))
+    unknown = segmon("describe", "domain", "shop", "--database", url)
+
+    assert "from outside" in told.stdout
+    assert "tcp/443 (203.0.113.0/24)  since " in told.stdout
+    assert "? not known: Tier: forbidden" in unknown.stdout
+    assert "203.0.113.0/24" not in unknown.stdout
 
 
 def test_verify_names_the_head_of_the_chain_and_ends_with_3_when_it_is_broken(record):

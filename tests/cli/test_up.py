@@ -60,6 +60,15 @@ def test_the_story_opens_findings_resolves_them_and_sees_traffic_escape(told):
     assert {row["class"] for row in told["paths"]} == {"permitted", "escaped"}
 
 
+def test_the_policy_that_is_deleted_widens_what_it_closes_when_it_is_put_back(told):
+    deleted, restored = [row for row in told["policy_changes"] if row["name"] == "default-deny"][-2:]
+
+    assert (deleted["change"], restored["change"]) == ("deleted", "created")
+    assert "outside -> payments all" in deleted["widened"]
+    assert (deleted["closed"], restored["widened"]) == ([], [])
+    assert restored["closed"] == deleted["widened"]
+
+
 def test_every_finding_has_its_proof_and_its_fix(told):
     assert told["findings"]
     assert all(row["sentence"] and (row["trace"] or row["facts"]) and row["fix"] for row in told["findings"])
@@ -118,6 +127,8 @@ def test_the_demo_tells_what_was_read_plays_its_story_and_says_what_to_ask_next(
 
     assert "policies in 3 tiers, 2 of them staged   ! 1 that Calico drops" in said
     assert "fixed after " in said
+    assert "widened   deleted payments/default-deny: " in said
+    assert "closed    created payments/default-deny: " in said
     assert said.index("— analytics reads the records of another tenant") < said.index("flow-escaped")
     assert why.returncode == 0, why.stderr
     assert why.stdout.startswith("ALLOWED  analytics/Deployment/etl → records/StatefulSet/records")

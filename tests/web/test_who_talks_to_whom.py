@@ -83,7 +83,7 @@ def test_where_reach_is_not_known_nothing_is_said_to_be_closed_or_open(store):
 
 
 def test_reach_whose_input_went_stale_since_is_not_known(store):
-    assert talk(store, seconds=1000).unknown == "Pod not seen fresh"
+    assert talk(store, seconds=1000).unknown == "Pod not seen lately"
 
 
 def test_of_many_domains_those_with_the_worst_traffic_are_shown_and_the_rest_counted():
