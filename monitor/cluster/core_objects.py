@@ -127,8 +127,9 @@ def _owner(meta: Metadata) -> facts.Owner | None:
 
 def _is_finished(meta: Metadata, status: specs.PodStatus) -> bool:
     """15.2: ended, or being deleted with its addresses already taken away by the CNI plugin."""
-    is_stripped = any(meta.annotations.get(key) == "" for key in (POD_IP, AWS_POD_IPS))
-    return status.phase in FINISHED_PHASES or (meta.deletion_timestamp is not None and is_stripped)
+    if status.phase in FINISHED_PHASES or meta.deletion_timestamp is None:
+        return status.phase in FINISHED_PHASES
+    return any(meta.annotations.get(key) == "" for key in (POD_IP, AWS_POD_IPS))
 
 
 def _pod_addresses(meta: Metadata, status: specs.PodStatus) -> list[str]:

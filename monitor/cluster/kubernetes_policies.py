@@ -40,8 +40,8 @@ def kubernetes_policy(
         **identity(obj),
         pod_selector=spec.pod_selector,
         policy_types=spec.policy_types or ("Ingress",),
-        ingress=tuple(facts.KubernetesRule(peers=rule.from_, ports=_ports(rule)) for rule in spec.ingress),
-        egress=tuple(facts.KubernetesRule(peers=rule.to, ports=_ports(rule)) for rule in spec.egress),
+        ingress=tuple([facts.KubernetesRule(peers=rule.from_, ports=_ports(rule)) for rule in spec.ingress]),
+        egress=tuple([facts.KubernetesRule(peers=rule.to, ports=_ports(rule)) for rule in spec.egress]),
         staged_action=staged_action,
     )
 
@@ -59,14 +59,15 @@ def baseline_admin_network_policy(obj: Object) -> facts.AdminPolicy:
 
 
 def _ports(rule: specs.KubernetesRule) -> tuple[facts.KubernetesPort, ...] | None:
-    return None if rule.ports is None else tuple(_numbered(port) for port in rule.ports)
+    return None if rule.ports is None else tuple([_numbered(port) for port in rule.ports])
 
 
 def _numbered(port: facts.KubernetesPort) -> facts.KubernetesPort:
     """A port written as text of digits is that number."""
-    if not isinstance(port.port, str) or not (port.port.isascii() and port.port.isdigit()):
+    written = port.port
+    if not isinstance(written, str) or not (written.isascii() and written.isdigit()):
         return port
-    return facts.KubernetesPort(protocol=port.protocol, port=int(port.port), end_port=port.end_port)
+    return facts.KubernetesPort(protocol=port.protocol, port=int(written), end_port=port.end_port)
 
 
 def _admin_policy(obj: Object, kind: AdminKind) -> facts.AdminPolicy:

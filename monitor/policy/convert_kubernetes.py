@@ -7,7 +7,6 @@ The same words are converted once: a cluster's policies say few different things
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
@@ -49,8 +48,8 @@ def policy(fact: KubernetesNetworkPolicy, dialect: Dialect) -> model.Policy | No
         tier=TIER,
         order=ORDER,
         selector=selectors.conjunction(*subject),
-        ingress=tuple(_rules(fact.ingress, fact.namespace, is_ingress=True)),
-        egress=tuple(_rules(fact.egress, fact.namespace, is_ingress=False)),
+        ingress=_rules(fact.ingress, fact.namespace, is_ingress=True),
+        egress=_rules(fact.egress, fact.namespace, is_ingress=False),
         is_ingress="ingress" in types,
         is_egress="egress" in types,
         is_staged=is_staged,
@@ -58,16 +57,20 @@ def policy(fact: KubernetesNetworkPolicy, dialect: Dialect) -> model.Policy | No
     )
 
 
-def _rules(written: tuple[KubernetesRule, ...], namespace: str, *, is_ingress: bool) -> Iterator[model.Rule]:
+def _rules(written: tuple[KubernetesRule, ...], namespace: str, *, is_ingress: bool) -> tuple[model.Rule, ...]:
+    rules: list[model.Rule] = []
     for origin, each in enumerate(written):
         try:
             groups = _port_groups(each.ports)
             sides = [peer(one, namespace) for one in each.peers] if each.peers else [(ANYONE, frozenset[int]())]
         except ValueError:
             continue  # fails closed: the rule is gone, the policy still selects
-        for protocol, ports in groups:
-            for side, never in sides:
-                yield _rule(protocol, ports, (side, never), origin=origin, is_ingress=is_ingress)
+        rules += [
+            _rule(protocol, ports, far, origin=origin, is_ingress=is_ingress)
+            for protocol, ports in groups
+            for far in sides
+        ]
+    return tuple(rules)
 
 
 def _rule(

@@ -118,7 +118,7 @@ def _walked_for_certain(steps: Sequence[Step], everything: Region, *, ends: str)
     """
     allow: list[Box] = []
     onward: list[Box] = []
-    turned_away: list[Box] = []
+    turned_away: list[Box] = []  # what a later rule cannot allow any more
     for step in steps:
         boxes = difference(step.boxes, turned_away) if turned_away else step.boxes
         match step.action:

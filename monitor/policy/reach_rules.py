@@ -112,8 +112,10 @@ class Rules:
         return found
 
     def _with_any(self, bags: int) -> int:
-        bits_of_bag = self._classes.bits_of_bag
-        return reduce(or_, (bits_of_bag[bag] for bag in ones(bags)), 0)
+        bits = 0
+        for bag in ones(bags):
+            bits |= self._classes.bits_of_bag[bag]
+        return bits
 
     def _with_most(self, bags: int) -> int:
         """All but those with the other bags, unless they have one of these too."""
@@ -135,9 +137,9 @@ class Rules:
         return found[1]
 
     def _listed(self, rules: tuple[Rule, ...], direction: str) -> Listed:
-        turned = tuple(self._turned(rule, direction) for rule in rules)
-        asking = tuple(each for each in turned if each.steps is None)
-        return Listed(turned, asking, () if asking else tuple(step for each in turned for step in each.steps or ()))
+        turned = tuple([self._turned(rule, direction) for rule in rules])
+        asking = tuple([each for each in turned if each.steps is None])
+        return Listed(turned, asking, () if asking else tuple([step for each in turned for step in each.steps or ()]))
 
     def steps(self, listed: Listed, place: int) -> Iterable[Step]:
         """The rules at the class `place`, in order; Log rules are none."""
