@@ -98,12 +98,12 @@ def _content(path: str) -> bytes:
 
 
 class _Gathering:
-    """Documents on their way to facts. Two passes: a workload's pods depend on what else is in the input."""
+    """Documents on their way to facts. Only what makes pods waits for the end: they depend on what else is there."""
 
     def __init__(self, cluster: str) -> None:
         self.sources = 0
         self._cluster = cluster
-        self._objects: list[dict[str, Any]] = []
+        self._owners: list[dict[str, Any]] = []
         self._places: list[Place] = []
         self._problems: list[Problem] = []
         self._notes: list[str] = []
@@ -126,12 +126,13 @@ class _Gathering:
             else:
                 self._notes.append(f"{place}: not a Kubernetes object, passed over")
             return
-        self._objects.append(with_defaults(_named(body)) if _is_unsent(body) else body)
-        self._places.append(place)
+        obj = with_defaults(_named(body)) if _is_unsent(body) else body
+        self._keep(place, obj)
+        if workloads.is_asked(obj):
+            self._owners.append(obj)
+            self._places.append(place)
 
     def finished(self) -> Manifests:
-        for place, obj in zip(self._places, self._objects, strict=True):
-            self._keep(place, obj)
         self._make_pods()
         self._make_namespaces()
         return Manifests(
@@ -167,7 +168,7 @@ class _Gathering:
         for key, known in self._facts.items():
             if isinstance(known, facts.Pod) and _lacks_address(known):
                 self._facts[key] = replace(known, addresses=(next(addresses),))
-        for place, obj, names in workloads.made_pods(self._objects):
+        for place, obj, names in workloads.made_pods(self._owners):
             fact = normalise(with_defaults(obj))
             if isinstance(fact, facts.Rejected):
                 self._problems.append(Problem(self._places[place], f"pod template: {fact.reason}"))

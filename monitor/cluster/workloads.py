@@ -36,6 +36,11 @@ class Owner(Struct, frozen=True, order=True):
     name: str
 
 
+def is_asked(obj: Json) -> bool:
+    """Whether `made_pods` asks for it: a workload, or something that has a controller."""
+    return _template(obj) is not None or _controller(obj) is not None
+
+
 def made_pods(objects: Sequence[Json]) -> Iterator[tuple[int, Json, tuple[str, ...]]]:
     """(place of the workload in `objects`, its Pod, names of its pods). The Pod has the first name and no address."""
     templates = {place: template for place, obj in enumerate(objects) if (template := _template(obj)) is not None}
