@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Final, Protocol
 
 from msgspec import Struct
@@ -210,11 +211,23 @@ def _family(rule: model.Rule) -> Iterator[Check]:
 
 
 def _protocol(rule: model.Rule) -> Iterator[Check]:
-    wanted, unwanted = rule.protocol, rule.not_protocol
-    if wanted is not None:
-        yield lambda packet: packet.protocol == wanted
-    if unwanted is not None:
-        yield lambda packet: packet.protocol != unwanted
+    if rule.protocol is not None:
+        yield _is_protocol(rule.protocol)
+    if rule.not_protocol is not None:
+        yield _is_not_protocol(rule.not_protocol)
+
+
+# Checks that ask for nothing but numbers are the same object for all rules: there are few.
+
+
+@lru_cache(maxsize=256)
+def _is_protocol(wanted: int) -> Check:
+    return lambda packet: packet.protocol == wanted
+
+
+@lru_cache(maxsize=256)
+def _is_not_protocol(unwanted: int) -> Check:
+    return lambda packet: packet.protocol != unwanted
 
 
 def _is_icmp(wanted_type: int, wanted_code: int | None) -> Check:
@@ -289,22 +302,17 @@ class _Side:
             yield self._port_check(self._side.not_ports, is_wanted=False)
 
     def _port_check(self, ports: model.Ports, *, is_wanted: bool) -> Check:
-        is_source, missing = self.is_source, SOURCE_PORT if self.is_source else DESTINATION_PORT
-        low, high = _merged(ports.ranges)
-        names = frozenset(ports.names)
+        numbered = _has_port(ports.ranges, is_source=self.is_source, is_wanted=is_wanted)
+        if not ports.names:
+            return numbered
+        is_source, names = self.is_source, frozenset(ports.names)
 
         def check(packet: Packet) -> Answer:
-            if packet.protocol not in model.PORT_PROTOCOLS:
-                return not is_wanted
+            found = numbered(packet)
             port = packet.source_port if is_source else packet.destination_port
-            if port is None:
-                return missing
-            at = bisect_right(low, port) - 1
-            if at >= 0 and port <= high[at]:
-                return is_wanted
-            if names and self._is_named(packet, port, names):
-                return is_wanted
-            return not is_wanted
+            if found is is_wanted or port is None or packet.protocol not in model.PORT_PROTOCOLS:
+                return found
+            return is_wanted if self._is_named(packet, port, names) else found
 
         return check
 
@@ -349,6 +357,23 @@ class _Side:
             yield lambda packet: packet.source in surroundings.backends(service).addresses
         else:
             yield lambda packet: _is_target(packet, surroundings.backends(service))
+
+
+@lru_cache(maxsize=4096)
+def _has_port(ranges: tuple[tuple[int, int], ...], *, is_source: bool, is_wanted: bool) -> Check:
+    missing = SOURCE_PORT if is_source else DESTINATION_PORT
+    low, high = _merged(ranges)
+
+    def check(packet: Packet) -> Answer:
+        if packet.protocol not in model.PORT_PROTOCOLS:
+            return not is_wanted
+        port = packet.source_port if is_source else packet.destination_port
+        if port is None:
+            return missing
+        at = bisect_right(low, port) - 1
+        return is_wanted if at >= 0 and port <= high[at] else not is_wanted
+
+    return check
 
 
 def _is_target(packet: Packet, backends: Backends) -> Answer:
@@ -414,10 +439,12 @@ class Reads:
         self.source_ports, self.destination_ports = sorted(source_ports), sorted(destination_ports)
 
     def _side(self, side: model.Side, nets: set[int], ports: set[int]) -> None:
-        for first, last in side.nets + side.not_nets:
-            nets.update((first, last + 1))
-        for first, last in side.ports.ranges + side.not_ports.ranges:
-            ports.update((first, last + 1))
+        if side.nets or side.not_nets:
+            for first, last in side.nets + side.not_nets:
+                nets.update((first, last + 1))
+        if side.ports.ranges or side.not_ports.ranges:
+            for first, last in side.ports.ranges + side.not_ports.ranges:
+                ports.update((first, last + 1))
         if side.ports.names or side.not_ports.names or side.service is not None:
             self.is_exact = True
 

@@ -50,12 +50,12 @@ Fitted: TypeAlias = "tuple[Step, bool | str]"
 class Step:
     """A rule in its place: the rule, and what the trace says when it is met."""
 
-    __slots__ = ("_fitting", "action", "by_owner", "fits", "hit", "log")
+    __slots__ = ("_sure", "action", "by_owner", "compiled", "hit", "log")
 
     def __init__(self, compiled: CompiledRule, hit: Hit) -> None:
         self.action = hit.action
-        self.fits = compiled.fits
-        self._fitting: dict[bool | str, Fitted] = {}
+        self.compiled = compiled
+        self._sure: Fitted = (self, True)  # one object, as there are many headers
         self.by_owner = compiled.by_owner
         self.hit = hit
         self.log: LogHit | None = None  # Log rules of staged policies are not programmed (11.5)
@@ -63,8 +63,7 @@ class Step:
             self.log = LogHit(tier=hit.tier, kind=hit.kind, namespace=hit.namespace, name=hit.name, rule=hit.rule)
 
     def fitted(self, fits: bool | str) -> Fitted:  # noqa: FBT001 - an answer: True, or why it is not known
-        """The same pair each time: there are many headers and few answers."""
-        return self._fitting.setdefault(fits, (self, fits))
+        return self._sure if fits is True else (self, fits)
 
 
 class CompiledPolicy:
@@ -202,7 +201,7 @@ class Chain:
 
 
 def _fitted(steps: Iterable[Step], packet: Packet) -> tuple[Fitted, ...]:
-    return tuple([step.fitted(fits) for step in steps if (fits := step.fits(packet)) is not False])
+    return tuple([step.fitted(fits) for step in steps if (fits := step.compiled.fits(packet)) is not False])
 
 
 class Walked(Struct, frozen=True, gc=False):
