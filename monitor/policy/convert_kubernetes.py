@@ -149,6 +149,8 @@ def _of_namespaces(terms: tuple[Node, ...]) -> tuple[Node, ...]:
 
 def label_terms(written: LabelSelector) -> tuple[Node, ...]:
     """9.4: NotIn is true where the label is missing, in Kubernetes as in Calico."""
+    if not written.match_labels and not written.match_expressions:
+        return ()
     return _terms(tuple(sorted(written.match_labels.items())), written.match_expressions)
 
 

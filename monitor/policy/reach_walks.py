@@ -103,7 +103,7 @@ class Walks:
 
 def _asked(lists: Iterable[Listed], place: int) -> tuple[ConnectionSet, ...]:
     """What the rules that look at their own endpoint find there: part of what tells walks apart."""
-    return tuple(regions.at(turned.sides.near, place) for listed in lists for turned in listed.asking)
+    return tuple([regions.at(turned.sides.near, place) for listed in lists for turned in listed.asking])
 
 
 def selected(snapshot: Snapshot, classes: Classes, rules: Rules, direction: str, stage: Stage) -> list[Program]:
