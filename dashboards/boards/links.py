@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from dashboards.queries.asking import CHOSEN
+
 OVERVIEW, DOMAIN, TRAFFIC, CHANGES, HEALTH = (
     "segmon-overview",
     "segmon-domain",
@@ -54,6 +56,18 @@ def to_finding(columns: tuple[str, ...]) -> dict[str, Any]:
 def to_traffic(columns: tuple[str, ...]) -> dict[str, Any]:
     end = "${__value.raw:percentencode}"
     return _link("Its traffic", board(TRAFFIC, _cluster(columns), f"var-domain={end}"))
+
+
+def to_domain_of_series() -> dict[str, Any]:
+    """From a line, strip or bar that is a domain."""
+    ends = (f"var-{name}=${{__field.labels.{name}:percentencode}}" for name in ("cluster", "domain"))
+    return _link("Open the domain", board(DOMAIN, *ends))
+
+
+def to_findings() -> dict[str, Any]:
+    """What a number counts, with what was chosen."""
+    chosen = (f"${{{name}:queryparam}}" for name in CHOSEN)
+    return _link("The findings", board(DOMAIN, *chosen))
 
 
 def to_health() -> dict[str, Any]:

@@ -29,6 +29,7 @@ MET = stat(
         empty="nothing was evaluated",
     ),
     posture.MET,
+    links=[links.to_findings()],
 )
 NOT_EVALUATED = stat(
     About(
@@ -50,6 +51,7 @@ OPEN = stat(
     ),
     findings.OPEN,
     mappings=looks.none_or_some("✔ none"),
+    links=[links.to_findings()],
 )
 WAIVED = stat(
     About(
@@ -59,6 +61,7 @@ WAIVED = stat(
         empty="? no worker tells",
     ),
     findings.WAIVED,
+    links=[links.to_findings()],
 )
 REPORTS = table(
     About(
@@ -79,6 +82,7 @@ WORST = bars(
     ),
     posture.WORST_DOMAINS,
     top=1,
+    links=[links.to_domain_of_series()],
 )
 OUTCOMES = lines(
     About(
@@ -101,6 +105,7 @@ DOMAINS_OVER_TIME = states(
     ),
     posture.DOMAINS_OVER_TIME,
     words=looks.OUTCOME_RANKS,
+    links=[links.to_domain_of_series()],
 )
 DOMAINS = table(
     About(
@@ -120,6 +125,7 @@ BY_SEVERITY = bars(
     ),
     *findings.BY_SEVERITY,
     named=looks.SEVERITIES,
+    links=[links.to_findings()],
 )
 BY_AGE = stacked_bars(
     About(

@@ -99,7 +99,11 @@ def banner(about: About, question: Rows, *, good: str, bad: str, links: Any = ()
 
 
 def bars(
-    about: About, *questions: Numbers | Rows, named: Mapping[str, looks.Look] | None = None, top: float | None = None
+    about: About,
+    *questions: Numbers | Rows,
+    named: Mapping[str, looks.Look] | None = None,
+    top: float | None = None,
+    links: Any = (),
 ) -> Panel:
     """Horizontal bars, a series each, in the order of the answer; `top` = where a bar is full."""
     options = {
@@ -116,7 +120,7 @@ def bars(
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
     }
     panel = _panel("bargauge", about, questions, options)
-    panel["fieldConfig"]["defaults"] |= {"min": 0} | ({"max": top} if top else {})
+    panel["fieldConfig"]["defaults"] |= {"min": 0, "links": list(links)} | ({"max": top} if top else {})
     panel["fieldConfig"]["overrides"] = looks.coloured(named or {})
     return panel
 
@@ -157,7 +161,9 @@ def counts_over_time(about: About, question: Rows, named: Mapping[str, looks.Loo
     return panel
 
 
-def states(about: About, *questions: Numbers | Rows, words: Mapping[str, looks.Look], split: str = "") -> Panel:
+def states(
+    about: About, *questions: Numbers | Rows, words: Mapping[str, looks.Look], split: str = "", links: Any = ()
+) -> Panel:
     """A strip for each series over time. `split`: the column by which rows become series."""
     options = {
         "mergeValues": True,
@@ -177,6 +183,7 @@ def states(about: About, *questions: Numbers | Rows, words: Mapping[str, looks.L
         "insertNulls": False,
         "hideFrom": _HIDE,
     }
+    defaults["links"] = list(links)
     if split:
         defaults["displayName"] = f"${{__field.labels.{split}}}"
         parts = {"fields": [split], "keepFields": False, "naming": {"asLabels": True}}

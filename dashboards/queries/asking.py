@@ -73,6 +73,11 @@ def among(column: str, variable: str) -> str:
     return f"{column} = ANY (ARRAY[${{{variable}:sqlstring}}]::text[])"
 
 
+def several(variable: str) -> str:
+    """Whether more than one value is chosen."""
+    return f"cardinality(ARRAY[${{{variable}:sqlstring}}]::text[]) > 1"
+
+
 def chosen(view: str, *, alias: str = "") -> str:
     """The condition on a view: every variable that it has a column for."""
     return condition(VIEWS_BY_NAME[view].columns, alias=alias)

@@ -67,5 +67,7 @@ ORDER BY at""",
 
 OLDEST = now(f"max ({state('segmon_evidence_age_seconds')})")
 STALE = now(f"sum (1 - {state('segmon_evidence_fresh')})")
-FRESH_OVER_TIME = over_time(f"min by (cluster, input) ({state('segmon_evidence_fresh')})", "{{input}}")
-AGE_OVER_TIME = over_time(f"max by (cluster, input) ({state('segmon_evidence_age_seconds')})", "{{input}}")
+FRESH_OVER_TIME = over_time(f"min by (cluster, input) ({state('segmon_evidence_fresh')})", "{{input}} · {{cluster}}")
+AGE_OVER_TIME = over_time(
+    f"max by (cluster, input) ({state('segmon_evidence_age_seconds')})", "{{input}} · {{cluster}}"
+)

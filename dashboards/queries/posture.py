@@ -5,7 +5,7 @@ A share is of what was evaluated; what was not evaluated is a share of its own a
 
 from __future__ import annotations
 
-from dashboards.queries.asking import FROM, TO, chosen, now, over_time, overlaps, rows, state
+from dashboards.queries.asking import FROM, TO, chosen, now, over_time, overlaps, rows, several, state
 from models.compliance import ROLL_UP, Outcome
 
 COMPLIANT = (Outcome.PASS, Outcome.WARN)
@@ -39,12 +39,12 @@ NOT_EVALUATED_OVER_TIME = over_time(_share((Outcome.ERROR,), APPLICABLE), "not e
 WORST_DOMAINS = now(
     "sort(bottomk(25, max by (cluster, domain) (segmon_domain_compliance_ratio"
     '{cluster=~"$cluster", domain=~"$domain"})))',
-    "{{domain}}",
+    "{{domain}} · {{cluster}}",
 )
 OUTCOMES_OVER_TIME = over_time(f"sum by (outcome) ({state('segmon_control_outcome')})", "{{outcome}}")
 
 _ranked = " or ".join(f"{RANKS[outcome]} * {_outcomes(outcome)}" for outcome in ROLL_UP)
-DOMAINS_OVER_TIME = over_time(f"max by (cluster, domain) ({_ranked})", "{{domain}}")
+DOMAINS_OVER_TIME = over_time(f"max by (cluster, domain) ({_ranked})", "{{domain}} · {{cluster}}")
 
 _WORST = "array_position(ARRAY[" + ", ".join(f"'{outcome}'" for outcome in ROLL_UP) + "], outcome::text)"
 
@@ -66,14 +66,15 @@ _SPANS = f"""\
   FROM reporting.posture
   WHERE {chosen("posture")} AND {overlaps()}"""
 
+_SERIES = f"domain || ' · ' || control || CASE WHEN {several('cluster')} THEN ' · ' || cluster ELSE '' END"
 TIMELINE = rows(
     f"""\
 WITH spans AS (
 {_SPANS}
 ), points AS (
-  SELECT greatest(from_at, {FROM}) AS time, domain || ' · ' || control AS series, outcome FROM spans
+  SELECT greatest(from_at, {FROM}) AS time, {_SERIES} AS series, outcome FROM spans
   UNION ALL -- where an interval ends and none follows it, nothing is drawn
-  SELECT to_at, domain || ' · ' || control, NULL FROM spans WHERE to_at < {TO} AND next_at IS DISTINCT FROM to_at
+  SELECT to_at, {_SERIES}, NULL FROM spans WHERE to_at < {TO} AND next_at IS DISTINCT FROM to_at
 )
 SELECT time, series, outcome FROM points ORDER BY time, series LIMIT {TIMELINE_ROWS}""",
     "time series outcome",

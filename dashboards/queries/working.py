@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dashboards.queries.asking import Numbers, now, over_time, series, state
 
-SYNCED = over_time(f"min by (cluster, kind) ({state('segmon_watch_synced')})", "{{kind}}")
+SYNCED = over_time(f"min by (cluster, kind) ({state('segmon_watch_synced')})", "{{kind}} · {{cluster}}")
 NOT_SYNCED = now(f"sum (1 - {state('segmon_watch_synced')})")
 LAG = over_time(f"max by (topic, partition) ({series('segmon_consumer_lag')})", "{{topic}}/{{partition}}")
 LAG_NOW = now(f"sum (max by (topic, partition) ({series('segmon_consumer_lag')}))")

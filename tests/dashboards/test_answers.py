@@ -154,7 +154,9 @@ def test_the_columns_of_an_answer_are_those_that_the_board_was_laid_out_for(uid,
 
 def test_a_domain_fails_while_its_policy_is_gone_and_passes_again(harbour, reader, span):
     """Told twice: by Prometheus as numbers, by the record as intervals."""
-    numbers = Asking(harbour, reader, span, "segmon-overview").numbers("Domains over time")["namespace/payments"]
+    numbers = Asking(harbour, reader, span, "segmon-overview").numbers("Domains over time")[
+        "namespace/payments · harbour"
+    ]
     points = Asking(harbour, reader, span, "segmon-domain").rows("Posture per control")
     recorded = [row["outcome"] for row in points if row["series"] == "namespace/payments · default-deny-ingress"]
 
@@ -223,7 +225,7 @@ def test_what_is_chosen_narrows_every_answer(harbour, reader, span):
     assert overview.rows("Open findings, worst first") == []
     assert [row["state"] for row in domain.rows("Findings")] == ["resolved"]
     assert [row["transition"] for row in domain.rows("Transitions")] == ["resolved", "opened"]
-    assert list(overview.numbers("Domains over time")) == ["namespace/payments"]
+    assert list(overview.numbers("Domains over time")) == ["namespace/payments · harbour"]
     assert [value for _, value in overview.numbers("Controls met")[""]] == [1]
 
 

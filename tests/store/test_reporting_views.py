@@ -313,6 +313,16 @@ def test_the_reading_role_reads_every_view(reader):
             connection.execute(text(f"SELECT * FROM reporting.{view}"))
 
 
+def test_the_reading_role_reads_a_view_that_a_later_release_adds(reader, database):
+    owner = create_engine(database)
+    with owner.begin() as connection:
+        connection.execute(text("CREATE VIEW reporting.later AS SELECT 1 AS a"))
+    owner.dispose()
+
+    with reader.connect() as connection:
+        assert connection.execute(text("SELECT a FROM reporting.later")).scalar() == 1
+
+
 @pytest.mark.parametrize(
     "statement",
     [
