@@ -117,8 +117,9 @@ VIEWS: tuple[ViewSpec, ...] = (
     ),
     ViewSpec(
         name="posture",
-        help="As `control_status`, with what nobody vouches for any more as error.",
-        columns=_columns("cluster domain control outcome reason failing waived from_at to_at"),
+        help="As `control_status`, with what nobody vouches for any more as error."
+        " `is_open`: of a status that stands, so that its end may still move.",
+        columns=_columns("cluster domain control outcome reason failing waived from_at to_at is_open"),
         at="from_at",
     ),
     ViewSpec(

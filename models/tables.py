@@ -159,6 +159,7 @@ domain_member = Table(
         postgresql_where=text("to_at IS NULL"),
         sqlite_where=text("to_at IS NULL"),
     ),
+    Index("ix_domain_member_to", "cluster", "to_at"),
     Index("ix_domain_member_span", "cluster", "domain", "subject", "from_at"),
 )
 
@@ -178,6 +179,7 @@ control_status = Table(
     Column("to_at", UtcDateTime),
     CheckConstraint("to_at IS NULL OR to_at >= from_at", name="ordered"),
     UniqueConstraint("cluster", "domain", "control", "from_at"),
+    Index("ix_control_status_ended", "cluster", "domain", "control", "to_at"),
     Index("ix_control_status_to", "cluster", "to_at"),
     Index(
         "ix_control_status_open",
@@ -222,6 +224,7 @@ finding = Table(
     Column("opened_at", UtcDateTime, nullable=False),
     Column("last_at", UtcDateTime, nullable=False),
     Column("resolved_at", UtcDateTime),
+    Index("ix_finding_resolved", "cluster", "resolved_at"),
     Index("ix_finding_open", "cluster", "domain", "control", postgresql_where=text("state <> 'resolved'")),
 )
 

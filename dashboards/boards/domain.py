@@ -20,7 +20,8 @@ WHO = table(
 TIMELINE = states(
     About(
         title="Posture per control",
-        description="Outcome of each control over time, as recorded. Time that nobody vouched for is not evaluated;"
+        description="Outcome of each control over time, as recorded; of many domains, 200 strips: what is not met"
+        " first, then what changed last. Time that nobody vouched for is not evaluated;"
         " where nothing is drawn the domain or the control did not exist.",
         unit="string",
         empty="nothing was judged in the time shown",
@@ -32,8 +33,8 @@ TIMELINE = states(
 CONTROLS = table(
     About(
         title="Controls",
-        description="Outcome now and since when; of the time shown, the share in which the control was met, out of what"
-        " was evaluated; and the share that was not evaluated, out of what is recorded.",
+        description="Outcome now and since when, the worst 200; of the time shown, the share in which the control was"
+        " met, out of what was evaluated; and the share that was not evaluated, out of what is recorded.",
         unit="short",
         empty="nothing is judged",
     ),

@@ -88,6 +88,20 @@ def condition(columns: Sequence[str], *, alias: str = "") -> str:
     return " AND ".join(among(f"{alias}.{name}" if alias else name, name) for name in names)
 
 
+def latest(view: str, at: str, limit: int, *conditions: str, order: str = "id DESC") -> str:
+    """The last rows of a view in the time shown, of each cluster chosen, as a table expression without its name.
+
+    Cluster by cluster, so that an index on cluster and time is read from its end and no further than needed.
+    """
+    others = condition([name for name in VIEWS_BY_NAME[view].columns if name != "cluster"])
+    chosen_by = " AND ".join(each for each in ("cluster = each.cluster", others, *conditions) if each)
+    return f"""\
+unnest(ARRAY[${{cluster:sqlstring}}]::text[]) AS each (cluster) CROSS JOIN LATERAL (
+  SELECT * FROM reporting.{view} WHERE {chosen_by} AND $__timeFilter({at})
+  ORDER BY {at} DESC, {order} LIMIT {limit}
+)"""
+
+
 def overlaps(from_at: str = "from_at", to_at: str = "to_at") -> str:
     """Intervals that touch the time shown."""
     return f"{from_at} < {TO} AND ({to_at} IS NULL OR {to_at} > {FROM})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dashboards.queries.asking import chosen, rows
+from dashboards.queries.asking import chosen, latest, rows
 
 _SHOWN = f"FROM reporting.policy_changes WHERE {chosen('policy_changes')} AND $__timeFilter(at)"
 _NAMED = "coalesce(nullif(namespace, '') || '/', '') || name"
@@ -31,8 +31,8 @@ GROUP BY 1 ORDER BY 1""",
 )
 CHANGES = rows(
     f"""\
-SELECT at, change, kind, {_NAMED} AS name, {_EFFECT} AS effect, widened, closed, approval, cluster
-{_SHOWN}
+SELECT at, change, kind, {_NAMED} AS name, {_EFFECT} AS effect, widened, closed, approval, changes.cluster
+FROM {latest("policy_changes", "at", 500)} AS changes
 ORDER BY at DESC, id DESC LIMIT 500""",
     "at change kind name effect widened closed approval cluster",
 )
@@ -42,7 +42,10 @@ SELECT at AS time, count(*) || ' policy changes' AS title,
   string_agg(change || ' ' || kind || ' ' || {_NAMED} || ': ' || {_EFFECT}, '<br/>' ORDER BY id)
     FILTER (WHERE number <= 8) || CASE WHEN count(*) > 8 THEN '<br/>…' ELSE '' END AS text,
   'policy' AS tags
-FROM (SELECT *, row_number() OVER (PARTITION BY cluster, at ORDER BY id) AS number {_SHOWN}) AS changes
+FROM (
+  SELECT changes.*, row_number() OVER (PARTITION BY changes.cluster, at ORDER BY id) AS number
+  FROM {latest("policy_changes", "at", 2000)} AS changes
+) AS changes
 GROUP BY cluster, at ORDER BY at DESC LIMIT 200""",
     "time title text tags",
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dashboards.queries.asking import Numbers, among, chosen, now, over_time, rows, series, state
+from dashboards.queries.asking import Numbers, among, chosen, latest, now, over_time, rows, series, state
 from models.compliance import Severity
 
 WORST_FIRST: tuple[Severity, ...] = tuple(reversed(Severity))
@@ -39,13 +39,22 @@ GROUP BY a.number, a.age ORDER BY a.number""",
 )
 
 _STANDS = "CASE WHEN is_last_known THEN state || ', last known' ELSE state END"
+_FOUND = "severity domain control subject sentence fix opened_at state waiver owner proof finding"
+_shown = (
+    "severity, domain, control, subject, sentence, fix, opened_at, state, waiver, owner, proof, id AS finding,"
+    " severity_rank"
+)
 FINDINGS = rows(
     f"""\
-SELECT severity, domain, control, subject, sentence, fix, opened_at, state, waiver, owner, proof, id AS finding
-FROM reporting.findings
-WHERE {chosen("findings")} AND (state <> 'resolved' OR $__timeFilter(resolved_at))
+SELECT {_FOUND.replace(" ", ", ")}
+FROM (
+  (SELECT {_shown} FROM reporting.findings WHERE {chosen("findings")} AND state <> 'resolved'
+  ORDER BY severity_rank DESC, opened_at LIMIT 500)
+  UNION ALL
+  SELECT {_shown.replace("severity,", "f.severity,", 1)} FROM {latest("findings", "resolved_at", 500)} AS f
+) AS found
 ORDER BY state = 'resolved', severity_rank DESC, opened_at, domain, control, subject LIMIT 500""",
-    "severity domain control subject sentence fix opened_at state waiver owner proof finding",
+    _FOUND,
 )
 OPEN_ONES = rows(
     f"""\
@@ -86,8 +95,7 @@ ORDER BY at DESC, id DESC LIMIT 200""",
 TRANSITIONS = rows(
     f"""\
 SELECT at, transition, severity, domain, control, subject, sentence, reason, finding_id AS finding
-FROM reporting.transitions
-WHERE {chosen("transitions")} AND $__timeFilter(at)
+FROM {latest("transitions", "at", 500)} AS moves
 ORDER BY at DESC, id DESC LIMIT 500""",
     "at transition severity domain control subject sentence reason finding",
 )
@@ -109,8 +117,8 @@ SELECT at AS time, count(*) || ' findings moved' AS title,
     || CASE WHEN count(*) > 8 THEN '<br/>…' ELSE '' END AS text,
   'findings' AS tags
 FROM (
-  SELECT *, row_number() OVER (PARTITION BY cluster, at ORDER BY severity_rank DESC, subject) AS number
-  FROM reporting.transitions WHERE {chosen("transitions")} AND $__timeFilter(at)
+  SELECT moves.*, row_number() OVER (PARTITION BY moves.cluster, at ORDER BY severity_rank DESC, subject) AS number
+  FROM {latest("transitions", "at", 2000)} AS moves
 ) AS moves
 GROUP BY cluster, at ORDER BY at DESC LIMIT 200""",
     "time title text tags",

@@ -5,7 +5,7 @@ A share is of what was evaluated; what was not evaluated is a share of its own a
 
 from __future__ import annotations
 
-from dashboards.queries.asking import FROM, TO, chosen, now, over_time, overlaps, rows, several, state
+from dashboards.queries.asking import FROM, TO, chosen, latest, now, over_time, overlaps, rows, several, state
 from models.compliance import ROLL_UP, Outcome
 
 COMPLIANT = (Outcome.PASS, Outcome.WARN)
@@ -59,19 +59,37 @@ ORDER BY {_WORST}, compliance_ratio NULLS LAST, open_findings DESC, domain""",
     " level owner criticality environment cluster",
 )
 
+STRIPS = 200
+FEW = 10
+"""Domains: of so few, what ended in the time shown is looked up as well."""
 _SPANS = f"""\
+shown AS (
+  (SELECT cluster, domain, control FROM reporting.control_status
+  WHERE {chosen("control_status")} AND to_at IS NULL
+  ORDER BY {_WORST}, from_at DESC, domain, control LIMIT {STRIPS})
+  UNION
+  SELECT cluster, domain, control FROM reporting.control_status
+  WHERE {chosen("control_status")} AND to_at > {FROM} AND from_at < {TO}
+    AND cardinality(ARRAY[${{domain:sqlstring}}]::text[]) <= {FEW}
+), told AS (
+  SELECT p.* FROM shown CROSS JOIN LATERAL ( -- one by one, by index: OFFSET keeps the planner from reading them all
+    SELECT * FROM reporting.posture p
+    WHERE p.cluster = shown.cluster AND p.domain = shown.domain AND p.control = shown.control
+      AND NOT is_open AND to_at > {FROM} AND from_at < {TO} OFFSET 0
+  ) AS p
+  UNION ALL
+  SELECT p.* FROM shown JOIN reporting.posture p USING (cluster, domain, control) WHERE is_open AND {overlaps()}
+), spans AS (
   SELECT cluster, domain, control, outcome, reason, failing, waived, from_at, to_at,
     extract(epoch FROM least(coalesce(to_at, now()), {TO}) - greatest(from_at, {FROM})) AS seconds,
     lead(from_at) OVER (PARTITION BY cluster, domain, control ORDER BY from_at) AS next_at
-  FROM reporting.posture
-  WHERE {chosen("posture")} AND {overlaps()}"""
+  FROM told
+)"""
 
 _SERIES = f"domain || ' · ' || control || CASE WHEN {several('cluster')} THEN ' · ' || cluster ELSE '' END"
 TIMELINE = rows(
     f"""\
-WITH spans AS (
-{_SPANS}
-), points AS (
+WITH {_SPANS}, points AS (
   SELECT greatest(from_at, {FROM}) AS time, {_SERIES} AS series, outcome FROM spans
   UNION ALL -- where an interval ends and none follows it, nothing is drawn
   SELECT to_at, {_SERIES}, NULL FROM spans WHERE to_at < {TO} AND next_at IS DISTINCT FROM to_at
@@ -82,9 +100,7 @@ SELECT time, series, outcome FROM points ORDER BY time, series LIMIT {TIMELINE_R
 
 CONTROLS = rows(
     f"""\
-WITH spans AS (
-{_SPANS}
-), shares AS (
+WITH {_SPANS}, shares AS (
   SELECT cluster, domain, control,
     coalesce(sum(seconds) FILTER (WHERE outcome IN {_in(COMPLIANT)}), 0)
       / nullif(sum(seconds) FILTER (WHERE outcome IN {_in(EVALUATED)}), 0) AS met,
@@ -99,11 +115,15 @@ ORDER BY {_WORST}, domain, control""",
     "control outcome since_at met_ratio not_evaluated_ratio failing waived reason domain",
 )
 
+_member = "subject, pods, pod_names, from_at AS since_at, to_at AS gone_at, domain"
 MEMBERS = rows(
     f"""\
-SELECT subject, pods, pod_names, from_at AS since_at, to_at AS gone_at, domain
-FROM reporting.members
-WHERE {chosen("members")} AND {overlaps()}
-ORDER BY to_at NULLS FIRST, domain, subject LIMIT 1000""",
+SELECT subject, pods, pod_names, since_at, gone_at, domain
+FROM (
+  (SELECT {_member} FROM reporting.members WHERE {chosen("members")} AND to_at IS NULL AND from_at < {TO} LIMIT 1000)
+  UNION ALL
+  SELECT {_member} FROM {latest("members", "to_at", 500, order="domain")} AS gone
+) AS members
+ORDER BY gone_at NULLS FIRST, domain, subject LIMIT 1000""",
     "subject pods pod_names since_at gone_at domain",
 )

@@ -35,7 +35,7 @@ UNITS = frozenset(
     ]
 )
 CORE = frozenset({"stat", "bargauge", "timeseries", "state-timeline", "table", "barchart", "nodeGraph", "row", "text"})
-READ = re.compile(r"(?<!epoch )(?<!DISTINCT )\b(?:FROM|JOIN)\s+(?!LATERAL\b)([a-z_]+(?:\.[a-z_]+)?)")
+READ = re.compile(r"(?<!epoch )(?<!DISTINCT )\b(?:FROM|JOIN)\s+(?!LATERAL\b)([a-z_]+(?:\.[a-z_]+)?)\b(?!\()")
 NAMED = re.compile(r"\b([a-z_]+) AS \(")
 PLACE = re.compile(r"\$(?!__)\{?\w+(?::(\w+))?\}?")
 LABEL_FUNCTION = re.compile(r"^(label_values|label_names|metrics|query_result)\(.+\)$", re.DOTALL)
