@@ -28,6 +28,7 @@ from monitor.broker.messages import Record, fact_message, gone_message
 from monitor.broker.producing import MessageTooLargeError, Producer
 from monitor.broker.topics import Topics
 from monitor.flows import windows
+from monitor.flows.matching import Past
 from monitor.state.history import History
 from monitor.store import Fenced, Store, queries
 from streams import outbox, sighting
@@ -35,6 +36,7 @@ from streams.following import Follower
 from streams.hearing import Hearing
 from streams.log_clock import LogClock
 from streams.observing import Observer
+from streams.recalling import Recall
 from streams.retrying import AbandonedError, Retrying
 
 T = TypeVar("T")
@@ -78,6 +80,7 @@ class Matcher:
         self._partitions: frozenset[int] = frozenset()
         self._followers: dict[str, Follower] = {}
         self._hearings: dict[tuple[str, int], Hearing] = {}
+        self._recalls: dict[str, Recall] = {}
         self._facts_partitions = 0
         self._reached: dict[int, int] = {}  # flows partition -> behind the last record that was dealt with
 
@@ -179,11 +182,18 @@ class Matcher:
         judge = functools.partial(
             windows.recording, rest, partition=each.record.partition, appended_at=each.record.at, is_late=is_late
         )
-        recording = await follower.ask(judge) if follower else judge(History(batch.cluster))
+        recording = await self._judged(follower, judge) if follower else judge(History(batch.cluster))
         started = clock.monotonic()
         done = await self._retried(lambda: self._desk.store.record_flows(recording))
         await self._pause(clock.monotonic() - started)
         return recording, done
+
+    async def _judged(self, follower: Follower, judge: Callable[[Past], FlowRecording]) -> FlowRecording:
+        """By the history in memory; by the database, which may be away, where a record is older than that."""
+        recall = self._recalls.setdefault(follower.cluster, Recall(follower.cluster, self._desk.store))
+        return await self._desk.retrying.until_done(
+            "judging flows", lambda: follower.ask(lambda history: judge(recall.beside(history)))
+        )
 
     async def _pause(self, seconds: float) -> None:
         """Embedded, SQLite is shared with assess, which would starve: as long a pause as the transaction took."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Literal
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
@@ -19,7 +19,7 @@ from models.flows import FlowRecord
 from models.verdicts import Connection, Decision, FlowVerdict, Hit, Verdict
 from monitor.flows import ends, prefixes
 from monitor.flows.ends import UNKNOWN, Resolved
-from monitor.state.history import History, NotKnown, View
+from monitor.state.history import NotKnown, View
 from monitor.state.intent import Intent, Port, Stated, stated
 
 CLOCK_AHEAD = timedelta(seconds=2)
@@ -50,13 +50,19 @@ class Judged(Struct, frozen=True, kw_only=True):
         return sha256("\x00".join(parts).encode()).hexdigest()[:32]
 
 
-def judge(record: FlowRecord, history: History, *, appended_at: datetime, is_late: bool = False) -> Judged:
+class Past(Protocol):
+    """The cluster at any moment."""
+
+    def as_of(self, at: datetime) -> View | NotKnown: ...
+
+
+def judge(record: FlowRecord, past: Past, *, appended_at: datetime, is_late: bool = False) -> Judged:
     """`is_late`: the facts of the record's time were not there when it had to be judged."""
     if is_late:
         return _untold(record, "facts late")
     if record.at > appended_at + CLOCK_AHEAD:
         return _untold(record, "clock ahead")
-    view = history.as_of(record.at)
+    view = past.as_of(record.at)
     if isinstance(view, NotKnown):
         return _untold(record, view.reason)
     source, destination = ends.source(record, view), ends.destination(record, view)

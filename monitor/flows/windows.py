@@ -14,8 +14,7 @@ from models.facts import FlowClass
 from models.flows import FlowBatch, FlowRecord
 from models.recording import FlowRecording, SeenPath, WindowCount
 from monitor.flows import matching
-from monitor.flows.matching import Judged
-from monitor.state.history import History
+from monitor.flows.matching import Judged, Past
 
 WINDOW = timedelta(minutes=5)
 TRIED_AGAIN = timedelta(seconds=60)
@@ -27,11 +26,11 @@ Sight = tuple[FlowRecord, Judged]
 
 
 def recording(
-    batch: FlowBatch, history: History, *, partition: int, appended_at: datetime, is_late: bool = False
+    batch: FlowBatch, past: Past, *, partition: int, appended_at: datetime, is_late: bool = False
 ) -> FlowRecording:
-    """The batch judged and counted. Without records nothing is asked of the history."""
+    """The batch judged and counted. Without records nothing is asked of the past."""
     seen = [
-        (record, matching.judge(record, history, appended_at=appended_at, is_late=is_late))
+        (record, matching.judge(record, past, appended_at=appended_at, is_late=is_late))
         for record in once(batch.records)
     ]
     return FlowRecording(

@@ -102,6 +102,11 @@ class History:
                 self._change(record.key, value, self._at)
         self._forget()
 
+    def remembers(self, at: datetime) -> bool:
+        """Whether that time lies behind the first listing, and not further back than what is kept."""
+        is_listed = self._complete_since is not None and at >= self._complete_since
+        return is_listed and not (self._at is not None and self._at - at > KEPT)
+
     def as_of(self, at: datetime) -> View | NotKnown:
         """The cluster as it was then; times after the last record are now."""
         if self._complete_since is None or at < self._complete_since:

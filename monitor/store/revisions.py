@@ -7,14 +7,17 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import Connection, func, select, update
 
 from models import tables, wire
 from models.compliance import Revision
-from models.facts import Fact, FactKey
-from monitor.store import sql
+from models.facts import API_KINDS, Fact, FactKey
+from monitor.store import retiring, sql
 
 _table = tables.fact_revision
+
+WATCHED = tuple(sorted(kind.value for kind in API_KINDS))
 
 
 def record(connection: Connection, cluster: str, revisions: Sequence[Revision]) -> list[dict[str, Any]]:
@@ -93,3 +96,49 @@ def facts_at(connection: Connection, cluster: str, at: datetime | None) -> dict[
         statement = statement.where(_table.c.id.in_(newest.group_by(_table.c.key)))
     rows = connection.execute(statement.order_by(_table.c.key))
     return {FactKey.from_text(row.key): wire.decode_fact(row.raw) for row in rows}
+
+
+class RecordedAt(Struct, frozen=True):
+    """`reason`: why what is recorded of a time may not be all; `until`: up to when everything is recorded."""
+
+    reason: str = ""
+    until: datetime | None = None
+
+
+class Changed(Struct, frozen=True):
+    """`value` None = gone."""
+
+    key: FactKey
+    value: Fact | wire.Unreadable | None
+    at: datetime
+
+
+def recorded_at(connection: Connection, cluster: str, at: datetime) -> RecordedAt:
+    """Judged by what the record says of itself: when it began and ends, its gaps, what was retired."""
+    status, applied, gap = tables.control_status, tables.applied, tables.evidence_gap
+    began = connection.execute(select(func.min(status.c.from_at)).where(status.c.cluster == cluster)).scalar_one()
+    until = connection.execute(select(func.max(applied.c.at)).where(applied.c.cluster == cluster)).scalar_one()
+    if began is None or until is None or not began <= at <= until:
+        return RecordedAt("the facts of that time are not recorded")
+    if at < retiring.limits_of(connection, cluster).get(_table.name, at):
+        return RecordedAt("policy of that time not kept")
+    unseen = connection.execute(
+        select(gap.c.input)
+        .where(gap.c.cluster == cluster, gap.c.from_at <= at, gap.c.to_at > at, gap.c.input.in_(WATCHED))
+        .order_by(gap.c.input)
+        .limit(1)
+    ).scalar_one_or_none()
+    return RecordedAt(f"{unseen} was not watched then" if unseen else "", until)
+
+
+def between(connection: Connection, cluster: str, from_at: datetime, to_at: datetime) -> list[Changed]:
+    """After one time, up to another, in order."""
+    rows = connection.execute(
+        select(_table.c.key, _table.c.raw, _table.c.at)
+        .where(_table.c.cluster == cluster, _table.c.at > from_at, _table.c.at <= to_at)
+        .order_by(_table.c.id)
+    )
+    return [
+        Changed(FactKey.from_text(row.key), None if row.raw is None else wire.decode_fact(row.raw), row.at)
+        for row in rows
+    ]

@@ -115,6 +115,16 @@ class Store:
         with self.look() as connection:
             return revisions.facts_at(connection, cluster, at)
 
+    def recorded_at(self, cluster: str, at: datetime) -> revisions.RecordedAt:
+        """Whether the facts of a time are all there."""
+        with self.look() as connection:
+            return revisions.recorded_at(connection, cluster, at)
+
+    def changes_between(self, cluster: str, from_at: datetime, to_at: datetime) -> list[revisions.Changed]:
+        """Every change of a fact after one time, up to another, in order."""
+        with self.look() as connection:
+            return revisions.between(connection, cluster, from_at, to_at)
+
     def next_epoch(self, topic: str) -> int:
         """A number that was never given for this topic."""
         with connecting.writing(self._engine) as connection:

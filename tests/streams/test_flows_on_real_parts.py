@@ -65,6 +65,25 @@ async def test_a_crossing_that_nobody_declared_is_an_escaped_flow_until_it_is_a_
         await world.check()
 
 
+async def test_a_record_is_judged_by_the_policy_of_its_time_however_long_ago_that_was(world, log):
+    """An hour of log passes between the lines and their match: what memory has forgotten, the record remembers."""
+    denials = (default_deny("shop"), default_deny("bank"))
+    async with world.scene() as scene, world.running():
+        await scene.list_all(*CLUSTER, *denials)
+        await world.until(world.statuses, "the cluster is judged")
+        write(log, [line(1, ago=600), line(2), line(3)])
+        await scene.beat(ago=-1700)
+        await scene.remove(*denials, ago=-1800)
+        await scene.beat(ago=-3600)
+        await world.caught_up()
+        async with matching(world), collecting_from(world, log):
+            await world.until(lambda: counted(world) == 3, "all lines are counted")
+        causes = {row["cause"] for row in world.rows(tables.observed_path) if row["flow_class"] == "indeterminate"}
+
+    assert windows(world) == {"indeterminate": 1, "rejected": 2}
+    assert causes <= {"the facts of that time are not recorded"}
+
+
 async def test_lines_sent_again_after_a_kill_before_the_checkpoint_are_counted_once(world, log):
     write(log, [line(number) for number in range(300)])
     async with world.scene() as scene, matching(world):
