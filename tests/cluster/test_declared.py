@@ -87,6 +87,23 @@ def test_a_waivers_last_day_counts_whole():
         (b"", "is empty"),
         (b"a: [", "domains.yaml:1: not YAML"),
         (b"\xff\xfe\xfd", "not UTF-8"),
+        (b"domains: []\n", 'apiVersion is ""; this release reads segmon/v1'),
+        (domain(level="zone"), '"zone" is none of cluster, tenant, namespace, workload'),
+        (domain(name="'a b'"), "is no name"),
+        (domain(members="{selector: 'app =='}"), r"domains\[0\].members.selector: not a selector"),
+        (
+            domain(allow="\n      - {from: shop, reason: x}\n      - {from: web, prot: [tcp/80], reason: x}"),
+            r'^domains.yaml:8: unknown key "prot" in domains\[0\].allow\[1\]; did you mean "ports"\?$',
+        ),
+        (allow("{reason: x}"), r"domains\[0\].allow\[0\]: .*exactly one of from and to"),
+        (allow("{from: a, reason: x, reviewBy: []}"), r"domains\[0\].allow\[0\].reviewBy"),
+        (allow("{from: a, ports: [http], reason: x}"), '"http"'),
+        (allow("{to: {nets: [10.0.0.1/8]}, reason: x}"), "10.0.0.1/8"),
+        (allow("{from: a, reason: x, reviewBy: 2027-02-30}"), "2027-02-30"),
+        (domain(owner="a") + b"    owner: b\n", r"domains\[0\].owner: stands twice"),
+        (f"{HEAD}tiers: [{{name: t, actions: [deny]}}]\n".encode(), '"deny" is none of Allow'),
+        (f"{HEAD}domains: {{}}\n".encode(), "domains: is no list"),
+        (f"{HEAD}systemNamespaces: [{{name: kube-system}}]\n".encode(), r"systemNamespaces\[0\]: reason is missing"),
     ],
 )
 def test_a_mistake_in_the_domains_is_told_with_its_place(data, said):
@@ -103,8 +120,17 @@ def test_a_mistake_in_the_domains_is_told_with_its_place(data, said):
         (waiver(control="default-deny-ingres"), 'did you mean "default-deny-ingress"'),
         (waiver(granted="2026-11-02T10:00:00"), "has no time zone"),
         (waiver(until="2027-01-31"), 'unknown key "until"'),
+        (waiver(grantd="2026-11-02"), 'unknown key "grantd".*; did you mean "granted"'),
+        (waiver(expires="never"), '"never" is no date'),
+        (waiver(reason="''"), r"waivers\[0\]"),
+        (f"{HEAD}waivers: [[]]\n".encode(), r"waivers\[0\]: is no mapping"),
     ],
 )
 def test_a_mistake_in_the_waivers_is_told_with_its_place(data, said):
     with pytest.raises(DeclaredError, match=said):
         declared.waivers("waivers.yaml", data)
+
+
+def test_a_file_that_is_not_there_is_an_error_at_the_start(tmp_path):
+    with pytest.raises(DeclaredError, match=r"domains\.yaml: No such file"):
+        declared.read(tmp_path / "domains.yaml", None, cluster="c")

@@ -11,7 +11,7 @@ from monitor.broker.reading import PartitionReader
 from monitor.cluster.watch import run_watch
 
 CLUSTER = "east"
-LIMIT = 20.0
+LIMIT = 40.0
 
 
 class Log:
