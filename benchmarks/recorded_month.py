@@ -282,6 +282,7 @@ def _changes(connection: psycopg.Connection[Any], episodes: list[Episode], begin
         (CLUSTER, seq, row[1], "policy_change", b"[]", digest, digest, f"{seq:064x}") for seq, row in enumerate(rows, 1)
     )
     _copy(connection, "chain", [column.name for column in tables.chain.c], chain)
+    _copy(connection, "chain_head", ("cluster", "seq", "hash"), [(CLUSTER, len(rows), f"{len(rows):064x}")])
 
 
 def _inputs(connection: psycopg.Connection[Any], begin: datetime) -> None:

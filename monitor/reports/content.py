@@ -85,15 +85,18 @@ class DomainSection(Struct, frozen=True, kw_only=True):
     controls: tuple[ControlSection, ...]
 
 
-class ControlMove(Struct, frozen=True, kw_only=True):
-    """A step of a finding's history. `position`: the facts it was judged on, as `segmon verify` covers them."""
+class ControlMove(Struct, frozen=True, omit_defaults=True):
+    """A step of a finding's history. `position`: the facts it was judged on, as `segmon verify` covers them.
+
+    `sentence` "": it was the one of the step before.
+    """
 
     at: datetime
     transition: str
     severity: str
-    sentence: str
-    reason: str
     position: str
+    reason: str = ""
+    sentence: str = ""
 
 
 class Finding(Struct, frozen=True, kw_only=True):

@@ -29,7 +29,6 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 
 _FINDING = ("id", "domain", "control", "subject", "severity", "state", "sentence", "proof", "fix", "owner", "waiver")
 _FINDING_TIMES = ("opened_at", "resolved_at", "open_seconds", "detected_seconds", "resolved_after_seconds", "reopened")
-_MOVE = ("at", "transition", "severity", "sentence", "reason", "position")
 _CHANGE = ("at", "kind", "namespace", "name", "change", "approval", "before", "after", "widened", "closed")
 _WAIVER = (
     *("name", "control", "domain", "subject", "reason", "requester", "approver", "ticket", "compensating_control"),
@@ -46,7 +45,10 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     ),
     "statuses": ("domain", "control", "counts_as", "from", "to", "seconds", "reason", "began", "ended"),
     "findings": (*_FINDING, *_FINDING_TIMES),
-    "transitions": ("finding", "domain", "control", "subject", *_MOVE),
+    "transitions": (
+        *("finding", "domain", "control", "subject"),
+        *("at", "transition", "severity", "sentence", "reason", "position"),
+    ),
     "members": ("domain", "workload", "pods", "from", "to"),
     "changes": _CHANGE,
     "waivers": _WAIVER,
@@ -170,11 +172,7 @@ class Pack:
             for row in rows:
                 items.add(row)
                 self._row("findings", (getattr(row, name) for name in (*_FINDING, *_FINDING_TIMES)))
-                about = (row.id, row.domain, row.control, row.subject)
-                self._tables["transitions"].writerows(
-                    [cell(value) for value in (*about, *(getattr(move, name) for name in _MOVE))]
-                    for move in row.history
-                )
+                self._tables["transitions"].writerows(_moves(row))
                 yield row
 
     def section(self, section: DomainSection, page: str) -> None:
@@ -210,6 +208,20 @@ class Pack:
         return manifest
 
 
+def _moves(finding: Finding) -> Iterator[tuple[str, ...]]:
+    """A million of them: what repeats is made safe once."""
+    about = tuple(cell(value) for value in (finding.id, finding.domain, finding.control, finding.subject))
+    sentence = ""
+    for move in finding.history:
+        if move.sentence:
+            sentence = cell(move.sentence)
+        yield *about, _time(move.at), move.transition, move.severity, sentence, cell(move.reason), move.position
+
+
+def _time(at: datetime) -> str:
+    return f"{at.isoformat()[:-6]}Z"
+
+
 def cell(value: Any) -> str:
     """A cell that a spreadsheet would take for a formula starts with an apostrophe instead."""
     if type(value) is str:
@@ -217,7 +229,7 @@ def cell(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, datetime):
-        return f"{value.isoformat()[:-6]}Z"
+        return _time(value)
     if isinstance(value, float):
         return f"{value:.6f}".rstrip("0").rstrip(".")
     return cell("\n".join(value)) if isinstance(value, tuple | list) else str(value)

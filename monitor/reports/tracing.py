@@ -26,6 +26,7 @@ class Trace:
     def __init__(self, begin: datetime, standing: Standing | None) -> None:
         self.was_open = standing is not None
         self.last: Move | None = standing.move if standing else None
+        self.sentence = ""
         self.opened_at = standing.opened_at if standing else begin
         self.open_since: datetime | None = begin if standing else None
         self.waived_since = begin
@@ -41,16 +42,10 @@ class Trace:
 
     def read(self, move: Move) -> None:
         self.last = move
-        self.history.append(
-            ControlMove(
-                at=move.at,
-                transition=move.transition,
-                severity=move.severity,
-                sentence=move.sentence,
-                reason=move.reason,
-                position=f"{move.epoch}:{move.offset}",
-            )
-        )
+        sentence = "" if move.sentence == self.sentence else move.sentence
+        self.sentence = move.sentence
+        position = f"{move.epoch}:{move.offset}"
+        self.history.append(ControlMove(move.at, move.transition, move.severity, position, move.reason, sentence))
         match move.transition:
             case "opened" | "reopened":
                 self.open_since = self.opened_at = move.at

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
@@ -33,12 +34,14 @@ def connect(url: str) -> Engine:
 def _postgresql(url: Any) -> Engine:
     options = (
         f"-c statement_timeout={STATEMENT_SECONDS}s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
+        " -c timezone=UTC"
     )
     return create_engine(
         url,
         pool_size=4,
         max_overflow=4,
         pool_pre_ping=True,
+        json_deserializer=msgspec.json.decode,
         connect_args={"options": options, "connect_timeout": 5, "application_name": "segmon"},
     )
 

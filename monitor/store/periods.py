@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, Select, Table, Text, and_, cast, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, Text, and_, case, cast, func, or_, select
 
 from models import tables
 from monitor.store import sql
@@ -54,7 +54,7 @@ class MemberSpan(Struct, frozen=True):
 
 
 class Move(Struct, frozen=True):
-    """A transition of a finding. `evidence` is JSON, decoded only where it is shown."""
+    """A transition of a finding. `evidence` is JSON, and given with a finding's last move of a period only."""
 
     finding_id: str
     domain: str
@@ -114,7 +114,16 @@ class ChainPlace(Struct, frozen=True, kw_only=True):
     hash: str
 
 
-_MOVE = tuple(cast(_move.c[name], Text) if name == "evidence" else _move.c[name] for name in Move.__struct_fields__)
+_evidence = cast(_move.c.evidence, Text)
+_is_last = func.lead(_move.c.id).over(partition_by=_move.c.finding_id, order_by=_move.c.id).is_(None)
+
+
+def _moves(evidence: Any) -> list[Any]:
+    return [evidence if name == "evidence" else _move.c[name] for name in Move.__struct_fields__]
+
+
+_MOVE = _moves(_evidence)
+_MOVE_OF_PERIOD = _moves(case((_is_last, _evidence), else_=""))
 
 
 def first_evidence(connection: Connection, cluster: str) -> datetime | None:
@@ -180,7 +189,11 @@ def statuses(connection: Connection, scope: Scope, domain: str) -> Iterator[Stat
 
 def moves(connection: Connection, scope: Scope, domain: str, *, but: Collection[str]) -> Iterator[Move]:
     """Those of one domain in the period, finding by finding; `but`: findings that are left out."""
-    statement = select(*_MOVE).where(_move.c.domain == domain, *_within(_move, scope)).order_by(*_in_order(connection))
+    statement = (
+        select(*_MOVE_OF_PERIOD)
+        .where(_move.c.domain == domain, *_within(_move, scope))
+        .order_by(*_in_order(connection))
+    )
     for row in _streamed(connection, statement):
         if row.finding_id not in but:
             yield Move(*row)
@@ -190,7 +203,9 @@ def moves_of(connection: Connection, scope: Scope, findings: Iterable[str]) -> l
     """Of these findings in the period, in the order of `moves`."""
     found: list[Move] = []
     for part in sql.chunks(findings):
-        statement = select(*_MOVE).where(_move.c.finding_id.in_(part), *_within(_move, scope)).order_by(_move.c.id)
+        statement = (
+            select(*_MOVE_OF_PERIOD).where(_move.c.finding_id.in_(part), *_within(_move, scope)).order_by(_move.c.id)
+        )
         found += [Move(*row) for row in connection.execute(statement)]
     return sorted(found, key=lambda move: move.place)
 
