@@ -151,6 +151,13 @@ def test_nobody_waits_for_a_service_of_another_profile(services):
             assert not theirs or set(service.get("profiles", ())) <= theirs, (name, needed)
 
 
+def test_nothing_of_ours_waits_for_who_only_looks_on(services):
+    onlookers = {"prometheus", "alertmanager", "grafana"}
+    waiting = {name for name, service in services.items() if onlookers & set(service.get("depends_on") or ())}
+
+    assert waiting <= onlookers
+
+
 def commands(service):
     """The command lines of segmon that a service runs."""
     if service.get("entrypoint") is None:

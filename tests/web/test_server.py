@@ -27,6 +27,21 @@ async def test_metrics_start_with_the_release_and_hold_only_specified_families()
     assert ready[:2] == (503, "state: reading\n")
 
 
+@pytest.mark.parametrize(("accepts", "encoding"), [("gzip", "gzip"), ("identity", None)])
+async def test_metrics_are_compressed_for_who_accepts_it(accepts, encoding):
+    exposition = Exposition("work", version="1.2.3")
+    exposition.initialise("segmon_facts_total", ({"cluster": f"cluster-{n}"} for n in range(2000)))
+    app = metrics_app(exposition, live=lambda: (True, ""), ready=lambda: (True, ""))
+
+    async with serving(app, "127.0.0.1:0", setting="x") as address, aiohttp.ClientSession() as session:
+        asked = session.get(f"http://{address}/metrics", headers={"Accept-Encoding": accepts})
+        async with asked as answer:
+            text = await answer.text()
+
+    assert answer.headers.get("Content-Encoding") == encoding
+    assert 'segmon_facts_total{cluster="cluster-1999"} 0.0' in text
+
+
 async def test_a_port_in_use_names_the_address_and_the_setting():
     app = page_app(lambda: "x", style="", script="")
 
