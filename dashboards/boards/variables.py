@@ -23,7 +23,11 @@ UNION SELECT '{OTHER_DOMAIN}' FROM reporting.domains WHERE is_current GROUP BY c
 ORDER BY 1"""
 CONTROLS = f"""\
 SELECT DISTINCT control FROM reporting.control_status
-WHERE {among("cluster", "cluster")} AND to_at IS NULL ORDER BY 1"""
+WHERE {among("cluster", "cluster")} AND to_at IS NULL
+UNION -- of domains that are gone, what was judged to their end
+SELECT s.control FROM reporting.domains d
+JOIN reporting.control_status s ON s.cluster = d.cluster AND s.domain = d.domain AND s.to_at = d.to_at
+WHERE {among("d.cluster", "cluster")} AND $__timeFilter(d.to_at) ORDER BY 1"""
 LEVELS = f"SELECT DISTINCT level FROM reporting.domains WHERE {among('cluster', 'cluster')} AND {overlaps()} ORDER BY 1"
 
 
@@ -118,6 +122,6 @@ def common() -> list[dict[str, Any]]:
         _source("ds_postgres", "Record", str(POSTGRESQL["type"])),
         chosen_from("cluster", "Cluster", CLUSTERS, "Clusters of the record."),
         chosen_from("domain", "Domain", DOMAINS, "Security domains that existed in the time shown."),
-        chosen_from("control", "Control", CONTROLS, "Controls that are judged."),
+        chosen_from("control", "Control", CONTROLS, "Controls that are judged, or were of domains that are gone."),
         severities(),
     ]

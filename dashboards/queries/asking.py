@@ -88,6 +88,11 @@ def condition(columns: Sequence[str], *, alias: str = "") -> str:
     return " AND ".join(among(f"{alias}.{name}" if alias else name, name) for name in names)
 
 
+def as_text(expression: str) -> str:
+    """Names as they are written, where Grafana would read markup."""
+    return f"replace(replace({expression}, '&', '&amp;'), '<', '&lt;')"
+
+
 def latest(view: str, at: str, limit: int, *conditions: str, order: str = "id DESC") -> str:
     """The last rows of a view in the time shown, of each cluster chosen, as a table expression without its name.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dashboards.queries.asking import chosen, latest, rows
+from dashboards.queries.asking import as_text, chosen, latest, rows
 
 _SHOWN = f"FROM reporting.policy_changes WHERE {chosen('policy_changes')} AND $__timeFilter(at)"
 _NAMED = "coalesce(nullif(namespace, '') || '/', '') || name"
@@ -36,10 +36,11 @@ FROM {latest("policy_changes", "at", 500)} AS changes
 ORDER BY at DESC, id DESC LIMIT 500""",
     "at change kind name effect widened closed approval cluster",
 )
+_told = as_text(f"change || ' ' || kind || ' ' || {_NAMED} || ': ' || {_EFFECT}")
 MARKS = rows(
     f"""\
 SELECT at AS time, count(*) || ' policy changes' AS title,
-  string_agg(change || ' ' || kind || ' ' || {_NAMED} || ': ' || {_EFFECT}, '<br/>' ORDER BY id)
+  string_agg({_told}, '<br/>' ORDER BY id)
     FILTER (WHERE number <= 8) || CASE WHEN count(*) > 8 THEN '<br/>…' ELSE '' END AS text,
   'policy' AS tags
 FROM (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dashboards.queries.asking import Numbers, among, chosen, latest, now, over_time, rows, series, state
+from dashboards.queries.asking import Numbers, among, as_text, chosen, latest, now, over_time, rows, series, state
 from models.compliance import Severity
 
 WORST_FIRST: tuple[Severity, ...] = tuple(reversed(Severity))
@@ -112,7 +112,7 @@ ORDER BY is_expired DESC, expires_at, name LIMIT 500""",
 MARKS = rows(
     f"""\
 SELECT at AS time, count(*) || ' findings moved' AS title,
-  string_agg(transition || ' ' || severity || ': ' || subject || ' · ' || control, '<br/>'
+  string_agg({as_text("transition || ' ' || severity || ': ' || subject || ' · ' || control")}, '<br/>'
     ORDER BY severity_rank DESC, subject) FILTER (WHERE number <= 8)
     || CASE WHEN count(*) > 8 THEN '<br/>…' ELSE '' END AS text,
   'findings' AS tags
