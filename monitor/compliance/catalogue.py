@@ -31,7 +31,8 @@ class Entry(Struct, frozen=True):
     control: Control
     subjects: tuple[Subjects, ...]
     check: Callable[[Snapshot, str], SubjectResult]
-    is_of_itself: bool  # what is said of a policy rests on that policy's own fact alone
+    basis: Callable[[Snapshot], object] | None = None
+    """What is said of policies rests on this beside the policies themselves; None: judged at every evaluation."""
 
     @property
     def is_of_workloads(self) -> bool:
@@ -46,7 +47,7 @@ class Entry(Struct, frozen=True):
 
 
 CATALOGUE: tuple[Entry, ...] = tuple(
-    Entry(module.CONTROL, module.subjects, module.check, module in {policy_invalid, dns_label_spoof})
+    Entry(module.CONTROL, module.subjects, module.check, getattr(module, "basis", None))
     for module in (
         default_deny_ingress,
         default_deny_egress,

@@ -30,7 +30,7 @@ from monitor.compliance.catalogue import CATALOGUE, Entry
 from monitor.compliance.snapshot import Snapshot
 from monitor.state.domains import Definition
 from monitor.state.state import ALL, All, Dirty, State
-from monitor.state.tallies import Tally
+from monitor.state.tallies import Basis, Tally
 
 SHIFT = {"low": -1, "medium": 0, "high": 0, "critical": 1}
 """A domain's criticality moves the default severity of its findings."""
@@ -103,12 +103,18 @@ class _Judge:
         if entry.is_of_workloads:
             for subject in self._to_judge(definition, is_new=is_new):
                 tally.put(subject, self._of_subject(entry, subject) if self._holds(definition, subject) else None)
-        basis = (self._snapshot.policy_keys, definition)
-        if not entry.is_of_itself or not tally.rests_on(basis):
+        basis = self._basis(entry, definition)
+        if basis is None or basis != tally.basis:
             others = {subject: self._of_subject(entry, subject) for subject in entry.others(self._snapshot, definition)}
             self._changed |= tally.replace_others(others, basis)
         if is_moved or is_new:
             self._changed |= tally.others.keys()
+
+    def _basis(self, entry: Entry, definition: Definition) -> Basis | None:
+        """What the control's other subjects are judged by; None: by anything."""
+        if entry.basis is None:
+            return None
+        return Basis(self._snapshot.policy_keys, definition, entry.basis(self._snapshot))
 
     def _to_judge(self, definition: Definition, *, is_new: bool) -> Iterable[str]:
         if self._workloads is not ALL and not is_new:
@@ -187,9 +193,9 @@ class _Judge:
         )
 
     def _checked(self, entry: Entry, subject: str) -> SubjectResult:
-        """What rests on the subject is remembered until something about it changes, else for this evaluation."""
+        """A workload's result is remembered until something about it changes, any other's for this evaluation."""
         state = self._snapshot.state
-        memo = state.memo if entry.is_of_itself or state.placement.holds(subject) else self._passing
+        memo = state.memo if state.placement.holds(subject) else self._passing
         known = memo.setdefault(entry.control.id, {})
         if subject not in known:
             known[subject] = _guarded(entry, self._snapshot, subject)

@@ -65,6 +65,11 @@ class Snapshot:
             )
         return self._policies[domain.id]
 
+    @cached_property
+    def idle_policies(self) -> frozenset[object]:
+        """The policies that select no endpoint, by what the engine names them."""
+        return frozenset(self.engine.world.subjects.selections.idle())
+
     @property
     def policy_keys(self) -> Mapping[str, FactKey]:
         """By subject."""

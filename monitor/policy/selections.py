@@ -49,6 +49,10 @@ class Selections:
         found = self._selected.get(policy, {}).values()
         return any(not member.startswith("set:") for each in found for member in each.members)
 
+    def idle(self) -> frozenset[Hashed]:
+        """The policies that select no endpoint."""
+        return frozenset(policy for policy in self._selected if not self.selects(policy))
+
     def selected(self, policies: Iterable[Hashed]) -> Iterator[str]:
         """The endpoints that these policies select. Sets have labels too, and are never selected."""
         classes: dict[int, LabelClass] = {}

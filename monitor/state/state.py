@@ -33,7 +33,6 @@ from models.topics import Position
 from models.wire import Unreadable
 from monitor.policy.engine import Engine
 from monitor.state import domains
-from monitor.state import subjects as names
 from monitor.state.deadlines import Deadlines
 from monitor.state.domains import Definition
 from monitor.state.inventory import HELD, Changes, Inventory, Moved
@@ -165,9 +164,8 @@ class State:
             place = self.placement.places.get(key)
             if place is not None:
                 subjects.add(place.subject)
-        touched = subjects | {names.of_object(key) for key in changes.keys}
         for known in self.memo.values():
-            for subject in touched & known.keys():
+            for subject in subjects & known.keys():
                 del known[subject]
         self._dirty |= changes.domains.union(*(self.placement.domains_of(subject) for subject in subjects))
         self._dirty |= self._around({key.namespace for key in changes.keys})

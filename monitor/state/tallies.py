@@ -10,6 +10,25 @@ from msgspec import Struct, field
 from models.compliance import Outcome, SubjectResult
 
 
+class Basis:
+    """What was looked at: `policies` and `definition` are those very objects, `more` is equal."""
+
+    def __init__(self, policies: object, definition: object, more: object) -> None:
+        self._policies = policies
+        self._definition = definition
+        self._more = more
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Basis)
+            and self._policies is other._policies
+            and self._definition is other._definition
+            and self._more == other._more
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # compared, never looked up
+
+
 class Tally(Struct):
     """Results by subject, workloads apart from whatever else is judged; and how many there are of each outcome."""
 
@@ -17,7 +36,7 @@ class Tally(Struct):
     others: dict[str, SubjectResult] = field(default_factory=dict)
     counts: Counter[Outcome] = field(default_factory=Counter)
     waived: int = 0
-    basis: tuple[object, ...] = ()  # what the others were judged by
+    basis: Basis | None = None  # what the others were judged by
 
     def put(self, workload: str, result: SubjectResult | None) -> None:
         """What is said of a workload now; None: it is not held any more."""
@@ -26,11 +45,7 @@ class Tally(Struct):
             self.workloads[workload] = result
             self._count(result, 1)
 
-    def rests_on(self, basis: tuple[object, ...]) -> bool:
-        """Whether the others were judged by these very objects."""
-        return bool(self.basis) and all(one is other for one, other in zip(self.basis, basis, strict=True))
-
-    def replace_others(self, results: Mapping[str, SubjectResult], basis: tuple[object, ...]) -> set[str]:
+    def replace_others(self, results: Mapping[str, SubjectResult], basis: Basis | None) -> set[str]:
         """What is said of everything else; returns those of which another thing was said, or nothing, before."""
         former, self.others, self.basis = self.others, dict(results), basis
         changed = {each for each in former.keys() | results.keys() if former.get(each) != results.get(each)}

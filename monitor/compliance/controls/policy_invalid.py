@@ -21,6 +21,11 @@ CONTROL = Control(
 subjects = (Snapshot.policies,)
 
 
+def basis(_snapshot: Snapshot) -> object:
+    """The policies alone."""
+    return None
+
+
 def check(snapshot: Snapshot, subject: str) -> SubjectResult:
     key = snapshot.policy_keys[subject]
     fact = snapshot.state.facts[key]

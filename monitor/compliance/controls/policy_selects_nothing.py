@@ -24,11 +24,15 @@ CONTROL = Control(
 subjects = (Snapshot.policies,)
 
 
+def basis(snapshot: Snapshot) -> object:
+    return snapshot.idle_policies
+
+
 def check(snapshot: Snapshot, subject: str) -> SubjectResult:
     key = snapshot.policy_keys[subject]
     if isinstance(snapshot.state.facts[key], Rejected):
         return SubjectResult(subject=subject, outcome=Outcome.SKIP, reason="Calico drops it: see policy-invalid")
-    if snapshot.engine.world.subjects.selections.selects((key.kind.value, key.namespace, key.name)):
+    if (key.kind.value, key.namespace, key.name) not in snapshot.idle_policies:
         return SubjectResult(subject=subject, outcome=Outcome.PASS, severity=CONTROL.severity)
     return SubjectResult(
         subject=subject,
