@@ -130,10 +130,19 @@ class ProfileSteps:
         )
 
 
-class Fits(Struct, frozen=True, gc=False):
-    """What is left of a chain for packets with one header: the steps of each tier and profile."""
+class Part(Struct, frozen=True, gc=False):
+    """A tier in which it matters who is at the addresses. `before`: what is met in front of it in any case."""
 
-    tiers: tuple[tuple[Fitted, ...], ...]
+    before: tuple[Hit, ...]
+    tier: TierSteps
+    steps: tuple[Fitted, ...]
+
+
+class Fits(Struct, frozen=True, gc=False):
+    """What is left of a chain for packets with one header. `after`: what is met behind the parts; it may decide."""
+
+    parts: tuple[Part, ...]
+    after: tuple[Hit, ...]
     profiles: tuple[tuple[Fitted, ...], ...]
 
 
@@ -190,18 +199,42 @@ class Chain:
     def _fits(self, header: Header, packet: Packet) -> Fits:
         found = self._memory.fits.get((self._number, header))
         if found is None:
-            found = self._memory.fits[self._number, header] = Fits(
-                tuple([_fitted(tier.steps, packet) for tier in self.tiers]),
-                tuple([_fitted(profile.steps, packet) for profile in self.profiles]),
-            )
+            found = self._memory.fits[self._number, header] = self._sifted(packet)
         return found
+
+    def _sifted(self, packet: Packet) -> Fits:
+        parts: list[Part] = []
+        hits: list[Hit] = []
+        for tier in self.tiers:
+            steps = _fitted(tier.steps, packet)
+            if steps and not _is_met(*steps[0]):
+                parts.append(Part(tuple(hits), tier, steps))
+                hits.clear()
+            elif met := steps[0][0].hit if steps else tier.end:
+                hits.append(met)
+                if met.action != model.PASS:
+                    return Fits(tuple(parts), tuple(hits), ())
+        return Fits(tuple(parts), tuple(hits), tuple([_fitted(each.steps, packet) for each in self.profiles]))
 
     def verdict(self, packet: Packet) -> Verdict:
         return self.walked(packet).verdict
 
 
 def _fitted(steps: Iterable[Step], packet: Packet) -> tuple[Fitted, ...]:
-    return tuple([step.fitted(fits) for step in steps if (fits := step.compiled.fits(packet)) is not False])
+    """Up to the first that is met in any case."""
+    found: list[Fitted] = []
+    for step in steps:
+        fits = step.compiled.fits(packet)
+        if fits is not False:
+            found.append(step.fitted(fits))
+            if _is_met(step, fits):
+                break
+    return tuple(found)
+
+
+def _is_met(step: Step, fits: bool | str) -> bool:  # noqa: FBT001 - as above
+    """Whoever is at the packet's addresses."""
+    return fits is True and not step.by_owner and step.action != model.LOG
 
 
 class Walked(Struct, frozen=True, gc=False):
@@ -230,13 +263,22 @@ class _Walk:
         return Walked(self._verdict(), self.outcomes == {Outcome.NEXT})
 
     def _take_tiers(self, chain: Chain, fits: Fits) -> None:
-        for tier, steps in zip(chain.tiers, fits.tiers, strict=True):
-            if not self._goes_on_after(tier, steps):
+        for part in fits.parts:
+            self._meet(part.before)
+            if not self._goes_on_after(part.tier, part.steps):
                 return
+        self._meet(fits.after)
+        if fits.after and fits.after[-1].action != model.PASS:
+            self._end(_OUTCOMES[fits.after[-1].action])
+            return
         for steps in fits.profiles:
             if not self._goes_on_after_profile(steps, is_pass_deny=chain.is_pass_deny):
                 return
         self._end(chain.end)
+
+    def _meet(self, hits: tuple[Hit, ...]) -> None:
+        if hits and not self._is_over:
+            self.trace += hits
 
     def _goes_on_after(self, tier: TierSteps, steps: Iterable[Fitted]) -> bool:
         met, may_have_passed = self._first_met(steps)
