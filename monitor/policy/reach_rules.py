@@ -24,6 +24,7 @@ from monitor.policy.reach_regions import Box, Region, Step
 _PORTED = connections.union(connections.protocol(number) for number in sorted(connections.PORTED))
 _MANY_ONES = 32
 """Set bits from which on they are found faster in the number written out."""
+_MANY_LISTS = 262_144
 _DEAR = 128
 """Classes of a selector above which it is worth keeping when there are new ones."""
 _ICMP_OF_VERSION = {4: connections.ICMP, 6: connections.ICMPV6}
@@ -37,7 +38,7 @@ class Sides(Struct, frozen=True, gc=False):
     perhaps: Region
 
 
-_LOG = Sides(regions.NOWHERE, regions.NOWHERE, regions.NOWHERE)
+_NO_SIDES = Sides(regions.NOWHERE, regions.NOWHERE, regions.NOWHERE)
 
 
 class Turned(Struct, frozen=True, gc=False):
@@ -135,6 +136,9 @@ class Rules:
         key = (id(rules), direction)
         found = self._lists.get(key)
         if found is None:
+            if len(self._lists) > _MANY_LISTS:  # most are of policies that are gone
+                self._lists.clear()
+                self._regions.clear()
             found = self._lists[key] = (rules, self._listed(rules, direction))
         return found[1]
 
@@ -156,7 +160,7 @@ class Rules:
 
     def _turned(self, rule: Rule, direction: str) -> Turned:
         if rule.action == model.LOG:
-            return Turned(rule, _LOG, ())
+            return Turned(rule, _NO_SIDES, ())
         sides = self._sides(rule, direction)
         here = _everywhere(sides.near, self._classes.all_bits)
         return Turned(rule, sides, None if here is None else self._steps(rule, sides, here))
