@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # segmon in a container: every process of it is this image with another command. Runs as nobody in particular (10001), on
 # a root that may be read-only; writes only where a volume is mounted, and to /tmp.
 
