@@ -24,6 +24,7 @@ from monitor.store.periods import ChangeRow, DomainSpan, MemberSpan
 from monitor.store.queries import GapRow
 
 MANIFEST = "manifest.json"
+BLOCK = 1 << 18
 _RISKY = frozenset("=+-@\t\r\n")
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -58,11 +59,12 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 
 
 class Digested:
-    """A file whose digest is known when it is written."""
+    """A file whose digest is known at its end. Rows are small and many: they are gathered before they are hashed."""
 
     def __init__(self, place: Path) -> None:
-        self._file = place.open("xb")
+        self._file = place.open("xb", buffering=0)
         self._sha256 = hashlib.sha256()
+        self._waiting = bytearray()
 
     def __enter__(self) -> Self:
         return self
@@ -71,15 +73,24 @@ class Digested:
         self._file.close()
 
     def put(self, content: bytes) -> None:
-        self._sha256.update(content)
-        self._file.write(content)
+        self._waiting += content
+        if len(self._waiting) >= BLOCK:
+            self._flush()
 
     def write(self, text: str) -> None:
         """What the CSV writer calls."""
         self.put(text.encode())
 
-    @property
-    def digest(self) -> str:
+    def _flush(self) -> None:
+        self._sha256.update(self._waiting)
+        written = 0
+        while written < len(self._waiting):
+            written += self._file.write(memoryview(self._waiting)[written:])
+        self._waiting = bytearray()
+
+    def end(self) -> str:
+        """All of it is in the file; the digest."""
+        self._flush()
         return self._sha256.hexdigest()
 
 
@@ -91,8 +102,7 @@ class Items:
         self._before = b"\n"
 
     def add(self, value: Any) -> None:
-        self._file.put(self._before)
-        self._file.put(_encode(value))
+        self._file.put(self._before + _encode(value))
         self._before = b",\n"
 
 
@@ -199,11 +209,11 @@ class Pack:
         for waiver in report.waivers:
             self._row("waivers", (getattr(waiver, name) for name in _WAIVER))
         self._json.put(b'"report":' + _encode(report) + b"}\n")
-        head, tail = rendering.frame(report, counted, self._json.digest)
+        head, tail = rendering.frame(report, counted, self._json.end())
         page = self._open("report.html")
         for part in (head, *self._pages, tail):
             page.write(part)
-        manifest = _manifest(report, {name: file.digest for name, file in sorted(self._files.items())})
+        manifest = _manifest(report, {name: file.end() for name, file in sorted(self._files.items())})
         (self._folder / MANIFEST).write_bytes(manifest)
         return manifest
 
