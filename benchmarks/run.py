@@ -1,6 +1,7 @@
 """Runs every benchmark here that has a `main()`; prints a table, writes build/bench.json.
 
-A name on the command line picks benchmarks: `python benchmarks/run.py posture`. Figures say how they compare with
+A name on the command line picks benchmarks: `python benchmarks/run.py posture`; those that take long run only when they
+are named (`ONLY_BY_NAME`). Figures say how they compare with
 their aim; nothing fails on a slow machine.
 """
 
@@ -23,7 +24,8 @@ def main() -> None:
         if file.stem == "run" or (len(sys.argv) > 1 and file.stem not in sys.argv[1:]):
             continue
         module = importlib.import_module(f"benchmarks.{file.stem}")
-        if hasattr(module, "main"):
+        is_wanted = file.stem in sys.argv[1:] or not getattr(module, "ONLY_BY_NAME", False)
+        if hasattr(module, "main") and is_wanted:
             found[file.stem] = [Figure(*row) for row in module.main()]
             _print(file.stem, found[file.stem])
     target = ROOT / "build" / "bench.json"

@@ -1,4 +1,4 @@
-"""A worker starts on a topic that is there: facts a second until it is ready, and its memory; 10,000 and 100,000 pods.
+"""A worker starts on a topic that is there: facts a second until it is ready, and its memory; 10,000 pods.
 
 Twice: into an empty database (a new installation: every row is written) and again (a restart, or another's clusters
 taken over: SQL stands at the end of the log). Ceiling, in the same run: a plain reader of the same partition that only
@@ -30,7 +30,7 @@ from monitor import clock
 from monitor.broker.connection import Connection
 from monitor.broker.topics import Topics
 
-SIZES = (10_000, 100_000)
+PODS = 10_000
 PODS_PER_NAMESPACE, PODS_PER_WORKLOAD = 200, 5
 AIM_RATE = 50_000.0
 AIM_MEBIBYTES = {100_000: 1024.0}
@@ -40,10 +40,10 @@ BUILT = re.compile(rf"is built up to offset (\d+) in ([\d.]+) s: {CLUSTER}")
 
 
 def main() -> list[Figure]:
-    return [figure for pods in SIZES for figure in _of(pods)]
+    return list(of(PODS))
 
 
-def _of(pods: int) -> Iterator[Figure]:
+def of(pods: int) -> Iterator[Figure]:
     with real_parts.ground() as ground:
         ground.begin()
         number = asyncio.run(_publish(ground, pods))
