@@ -105,6 +105,7 @@ class Reaching:
                 self._posture = None
         if self._posture is None and self._may_make_anew(state, at):
             self._posture, self._made_at = Posture.of(state.engine), at
+            self._due.endpoints = None  # what could not be followed can have changed more than its own domains
         return self._posture
 
     def _may_make_anew(self, state: State, at: datetime) -> bool:

@@ -60,7 +60,7 @@ class Posture:
 
     def __init__(self, snapshot: Snapshot, engine: Engine | None = None) -> None:
         self._engine = engine
-        self._ground = Ground(snapshot)
+        self._ground = Ground(snapshot, engine.world if engine else None)
         self._fields: dict[Stage, Field] = {}
 
     @classmethod
@@ -77,7 +77,7 @@ class Posture:
         """Follows the engine's last change. Small changes cost little; one that cuts classes anew makes all anew."""
         assert self._engine is not None
         if not self.follow(affected):
-            self._ground = Ground(reach_snapshot.of(self._engine))
+            self._ground = Ground(reach_snapshot.of(self._engine), self._engine.world)
             self._fields.clear()
 
     def follow(self, affected: Affected) -> bool:

@@ -26,19 +26,22 @@ from monitor.policy.verdict import Stage as Chained
 from monitor.policy.world import World
 
 MOST_FOLLOWED = 1_000
-"""Endpoints of one change; with more of them making all anew is as fast."""
+"""Endpoints whose answers a change can change; with more of them making all anew is as fast."""
 
 
 class Ground:
     """See the module."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, world: World | None = None) -> None:
+        """`world`: of the engine that the snapshot was taken of, if it is to be followed."""
         self._snapshot = snapshot
         self.classes = Classes(snapshot, reach_classes.vocabulary(snapshot))
         self._rules = Rules(self.classes, is_nftables=snapshot.is_nftables)
         self._walks = Walks(self.classes, snapshot.profiles, self._rules, is_pass_deny=snapshot.is_pass_deny)
         self._policies = {each.key: each for each in snapshot.policies()}
-        self._editions = (-1, -1)  # of the engine's policies and profiles when they were last compared
+        self._editions = (
+            (world.edition, world.profiles.edition) if world else (-1, -1)
+        )  # of the engine's policies and profiles when they were last compared
         self.has_staged = any(each.is_staged for each in self._policies.values())
         self._most_classes = 2 * len(self.classes.list) + MOST_FOLLOWED  # those left behind without members add up
 
@@ -54,20 +57,29 @@ class Ground:
 
     def follow(self, engine: Engine, affected: Affected, fields: dict[Stage, Field]) -> bool:
         """Takes in the engine's last change, in the fields too."""
-        named = affected.endpoints
-        if named is None or len(named) > MOST_FOLLOWED or len(self.classes.list) > self._most_classes:
+        if affected.endpoints is None or len(self.classes.list) > self._most_classes:
             return False
         if not self._is_same_ground(engine.world) or not self._take_policies(engine.world):
             return False
-        self._editions = (engine.world.edition, engine.world.profiles.edition)
-        splits = self._moved(engine.world, named)
+        editions, self._editions = self._editions, (engine.world.edition, engine.world.profiles.edition)
+        changed = self._changed(engine.world, affected.endpoints)
+        splits = self._moved(engine.world, changed)
         if splits is None:
             return False
-        self._snapshot = self._later(engine.world, named)
+        # by the same policies, one more or less of a class that was there is nothing to those who ask for it
+        named = affected.endpoints if splits or editions != self._editions else changed
+        if len(named) > MOST_FOLLOWED:
+            return False
+        self._snapshot = self._later(engine.world, changed)
         self._walks.forget(self._snapshot.profiles)
         if splits:
             self._rules.grow()
         return self._update(engine, named, splits, fields)
+
+    def _changed(self, world: World, named: Iterable[str]) -> list[str]:
+        """Those that came, went or are others than before."""
+        before, now = self._snapshot.endpoints, world.subjects.endpoints
+        return [name for name in named if before.get(name) is not now.get(name)]
 
     def _is_same_ground(self, world: World) -> bool:
         """What classes are cut by besides policies and endpoints."""
@@ -103,13 +115,11 @@ class Ground:
         self.has_staged = any(each.is_staged for each in self._policies.values())
         return True
 
-    def _moved(self, world: World, named: Iterable[str]) -> list[int] | None:
+    def _moved(self, world: World, changed: Iterable[str]) -> list[int] | None:
         """Places the endpoints that have changed; the classes that new ones were split from, in order."""
         splits: list[int] = []
-        for name in named:
+        for name in changed:
             old, new = self._snapshot.endpoints.get(name), world.subjects.endpoints.get(name)
-            if old is new:
-                continue
             if not _own_alone(world, [*(old.addresses if old else ()), *(new.addresses if new else ())]):
                 return None
             found = self.classes.move(name, old, new)
@@ -118,9 +128,9 @@ class Ground:
             splits += found
         return splits
 
-    def _later(self, world: World, named: Iterable[str]) -> Snapshot:
+    def _later(self, world: World, changed: Iterable[str]) -> Snapshot:
         """As the world is now. Endpoints change in place: there are many of them."""
-        for name in named:
+        for name in changed:
             new = world.subjects.endpoints.get(name)
             if new is None:
                 self._snapshot.endpoints.pop(name, None)

@@ -70,7 +70,9 @@ class Touched:
 
 
 class World:
-    """See the module. `generation` counts changes of what rules look up by exact address, `edition` of policies."""
+    """See the module. `generation` counts changes of what rules look up by exact address, `edition` of
+    policies and tiers.
+    """
 
     def __init__(self) -> None:
         self.facts: dict[FactKey, Fact] = {}
@@ -156,6 +158,7 @@ class World:
         tier = convert_calico.tier(fact) if isinstance(fact, Tier) else builtin.get(key.name)
         if self.tiers.get(key.name) == tier:
             return
+        self.edition += 1
         if tier is None:
             del self.tiers[key.name]
         else:

@@ -16,7 +16,7 @@ from models.facts import API_KINDS, Fact, FactKey, Kind, Rejected
 from models.wire import Unreadable
 from monitor.policy.engine import Engine
 from monitor.state import subjects
-from monitor.state.placement import Placement, Touched
+from monitor.state.placement import PLACED, Placement, Touched
 
 _DECLARED = frozenset({Kind.DECLARATION, Kind.DECLARED_DOMAIN})
 HELD = API_KINDS | _DECLARED
@@ -140,21 +140,23 @@ class Inventory:
             self._concern(None)
             return
         changed = {key: self.facts.get(key) for key in before if key.kind in _POLICED}
-        if changed:
-            self._concern(self._engine.apply(changed).endpoints)
+        if not changed:
+            return
+        domains = self._concern(self._engine.apply(changed).endpoints)
+        if any(key.kind not in PLACED for key in changed):  # what pods change between domains is between their own
+            self._moved.domains |= domains
 
-    def _concern(self, endpoints: Collection[str] | None) -> None:
-        """These endpoints' answers, or (None) anybody's, can be others than before."""
+    def _concern(self, endpoints: Collection[str] | None) -> set[str]:
+        """These endpoints' answers, or (None) anybody's, can be others than before; the domains that hold them."""
         self._moved.add(Moved(endpoints=None if endpoints is None else set(endpoints), is_policed_anew=True))
         if endpoints is None:
             self._changes.is_everything = True
-            return
-        for endpoint in endpoints:
-            place = self._placement.places.get(self.key_of(endpoint))
-            if place is not None:
-                self._changes.subjects.add(place.subject)
-                self._changes.domains |= place.domains
-                self._moved.domains |= place.domains
+            return set()
+        places = [place for each in endpoints if (place := self._placement.places.get(self.key_of(each))) is not None]
+        domains = set().union(*(place.domains for place in places))
+        self._changes.subjects |= {place.subject for place in places}
+        self._changes.domains |= domains
+        return domains
 
     def key_of(self, endpoint: str) -> FactKey:
         """The pod or host endpoint behind an endpoint's id."""

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from models import facts
+from monitor.policy import reach_ground
 from monitor.policy.engine import Engine
 from monitor.policy.reach import Posture, Stage
 from monitor.policy.reach_ground import Ground
@@ -71,9 +72,9 @@ def made_anew(monkeypatch):
     made = []
     first = Ground.__init__
 
-    def counting(self, snapshot):
+    def counting(self, snapshot, world=None):
         made.append(snapshot)
-        first(self, snapshot)
+        first(self, snapshot, world)
 
     monkeypatch.setattr(Ground, "__init__", counting)
     return made
@@ -101,6 +102,26 @@ def test_what_happens_all_the_time_is_followed_and_not_made_anew(monkeypatch):
         {key(facts.Kind.NETWORK_POLICY, "to-b"): None},
         {key(facts.Kind.NETWORK_POLICY, "new"): replace(policy, name="new", selector="role == 'c'")},
     ):
+        follow(cluster, engine, posture, changes)
+        fresh = Engine.build(cluster)
+        expected = everything(Posture.of(fresh), fresh)
+        made.pop()  # the fresh one's
+
+        assert everything(posture, engine) == expected
+    assert made == []
+
+
+def test_a_pod_more_or_less_of_a_known_class_is_followed_however_many_ask_for_it(monkeypatch):
+    monkeypatch.setattr(reach_ground, "MOST_FOLLOWED", 1)
+    cluster = small_cluster(6)
+    engine = Engine.build(cluster)
+    posture = Posture.of(engine)
+    everything(posture, engine)
+    made = made_anew(monkeypatch)
+    pod = cluster[key(facts.Kind.POD, "p1")]
+    more = replace(pod, name="p9", addresses=("10.0.0.99",))
+
+    for changes in ({key(facts.Kind.POD, "p9"): more}, {key(facts.Kind.POD, "p1"): None}):
         follow(cluster, engine, posture, changes)
         fresh = Engine.build(cluster)
         expected = everything(Posture.of(fresh), fresh)
