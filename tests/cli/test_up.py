@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -147,27 +148,36 @@ def test_two_ups_do_not_share_a_folder(tmp_path):
     assert "is in use by another segmon up" in done.stderr
 
 
+@contextmanager
+def upped(log, *arguments):
+    """A tree that is gone behind the block, whatever happened in it: its children die with it."""
+    with log.open("w") as sink:
+        process = subprocess.Popen(command(*arguments, *QUIET), stdout=sink, stderr=sink, start_new_session=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(timeout=30)
+
+
 @pytest.mark.parametrize("victim", ["monitor.broker.embedded", "work"])
 def test_a_part_that_dies_restarts_everything_and_the_record_goes_on(tmp_path, victim):
     manifests, log = tmp_path / "cluster", tmp_path / "said"
     manifests.mkdir()
     (manifests / "shop.yaml").write_text(SHOP)
-    with log.open("w") as sink:
-        process = subprocess.Popen(
-            command("--manifests", manifests, "--data", tmp_path / "data", *QUIET), stdout=sink, stderr=sink
+    with upped(log, "--manifests", manifests, "--data", tmp_path / "data") as process:
+        until(lambda: "DOMAIN" in log.read_text(), within=60, what="the posture")
+        children = subprocess.run(["pgrep", "-P", str(process.pid), "-a"], capture_output=True, text=True, check=False)
+        [child] = [line.split()[0] for line in children.stdout.splitlines() if victim in line.split()]
+        os.kill(int(child), signal.SIGKILL)
+        until(lambda: log.read_text().count("DOMAIN") == 2, within=60, what="the posture again")
+        (manifests / "deny.yaml").write_text(
+            "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: deny, namespace: shop}\n"
+            "spec: {podSelector: {}, policyTypes: [Ingress, Egress]}\n"
         )
-    until(lambda: "DOMAIN" in log.read_text(), within=60, what="the posture")
-    children = subprocess.run(["pgrep", "-P", str(process.pid), "-a"], capture_output=True, text=True, check=False)
-    [child] = [line.split()[0] for line in children.stdout.splitlines() if victim in line.split()]
-    os.kill(int(child), signal.SIGKILL)
-    until(lambda: log.read_text().count("DOMAIN") == 2, within=60, what="the posture again")
-    (manifests / "deny.yaml").write_text(
-        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: deny, namespace: shop}\n"
-        "spec: {podSelector: {}, policyTypes: [Ingress, Egress]}\n"
-    )
-    until(lambda: "resolved" in log.read_text(), within=60, what="a change behind the restart")
-    process.send_signal(signal.SIGINT)
-    process.wait(timeout=30)
+        until(lambda: "resolved" in log.read_text(), within=60, what="a change behind the restart")
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=30)
 
     assert "restarting everything" in log.read_text()
     assert process.returncode == 0
