@@ -24,7 +24,7 @@ from scenes import two_tenants
 from models import tables
 from models.facts import API_KINDS
 from models.topics import TOPICS
-from monitor.store import Store, queries
+from monitor.store import Store, pairs, queries
 
 CLUSTER = f"east-{os.getpid()}"  # the topics have the product's names, so the session's broker may hold other clusters
 WAIT = 30.0
@@ -119,6 +119,20 @@ class Installation:
             rows = queries.transitions_after(look, CLUSTER, 0)
         return [row.transition for row in rows if (row.control, row.subject) == (control, subject)]
 
+    def effects(self, namespace, name):
+        """What each change of a policy did, in order."""
+        with self.store.look() as look:
+            rows = pairs.effects_after(look, CLUSTER, 0)
+        return [row for row in rows if (row.namespace, row.name) == (namespace, name)]
+
+    def reach(self, source, destination):
+        """When anything could be opened between the two."""
+        table = tables.domain_reach
+        of_pair = (table.c.cluster == CLUSTER, table.c.source == source, table.c.destination == destination)
+        with self.store.look() as look:
+            rows = look.execute(sa.select(table.c.from_at, table.c.to_at).where(*of_pair).order_by(table.c.from_at))
+            return [tuple(row) for row in rows]
+
     def paths(self):
         """Class and count of each, by its ends and port."""
         with self.store.look() as look:
@@ -203,6 +217,10 @@ def a_policy_deleted_is_a_finding_until_it_is_back(installation, api):
     installation.until(lambda: not installation.findings(), what="the finding is resolved")
 
     assert installation.moves(*failing) == ["opened", "resolved"]
+    *_, deleted, restored = installation.effects("bank", "default-deny")
+    assert "bank -> outside all" in deleted.widened
+    assert (restored.closed, restored.widened, deleted.closed) == (deleted.widened, [], [])
+    assert installation.reach("namespace/bank", "outside") == [(deleted.at, restored.at)]
 
 
 def a_namespace_made_without_policy_is_found_and_gone_with_it(installation, api):
