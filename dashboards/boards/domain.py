@@ -33,8 +33,9 @@ TIMELINE = states(
 CONTROLS = table(
     About(
         title="Controls",
-        description="Outcome now and since when, the worst 200; of the time shown, the share in which the control was"
-        " met, out of what was evaluated; and the share that was not evaluated, out of what is recorded.",
+        description="Outcome at the end of the time shown and since when, the worst 200; of the time shown, the share"
+        " in which the control was met, out of what was evaluated; and the share that was not evaluated, out of what"
+        " is recorded.",
         unit="short",
         empty="nothing is judged",
     ),

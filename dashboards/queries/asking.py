@@ -93,17 +93,22 @@ def as_text(expression: str) -> str:
     return f"replace(replace({expression}, '&', '&amp;'), '<', '&lt;')"
 
 
-def latest(view: str, at: str, limit: int, *conditions: str, order: str = "id DESC") -> str:
-    """The last rows of a view in the time shown, of each cluster chosen, as a table expression without its name.
+def latest(view: str, at: str, limit: int, order: str = "id DESC") -> str:
+    """The last rows of a view in the time shown, of each cluster chosen."""
+    return of_each_cluster(view, f"$__timeFilter({at})", order=f"{at} DESC, {order}", limit=limit)
 
-    Cluster by cluster, so that an index on cluster and time is read from its end and no further than needed.
+
+def of_each_cluster(view: str, *conditions: str, order: str, limit: int) -> str:
+    """The first rows of a view in an order, as a table expression without its name.
+
+    Cluster by cluster, so that an index that begins with the cluster is read in its order and no further than needed.
     """
     others = condition([name for name in VIEWS_BY_NAME[view].columns if name != "cluster"])
     chosen_by = " AND ".join(each for each in ("cluster = each.cluster", others, *conditions) if each)
     return f"""\
 unnest(ARRAY[${{cluster:sqlstring}}]::text[]) AS each (cluster) CROSS JOIN LATERAL (
-  SELECT * FROM reporting.{view} WHERE {chosen_by} AND $__timeFilter({at})
-  ORDER BY {at} DESC, {order} LIMIT {limit}
+  SELECT * FROM reporting.{view} WHERE {chosen_by}
+  ORDER BY {order} LIMIT {limit}
 )"""
 
 

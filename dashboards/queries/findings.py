@@ -101,9 +101,11 @@ ORDER BY at DESC, id DESC LIMIT 500""",
 )
 WAIVERS = rows(
     f"""\
-SELECT name, control, domain, subject, findings, expires_at, is_expired, is_declared, reason, requester, approver,
-  ticket, compensating_control, cluster
-FROM reporting.waivers
+SELECT name, control, domain, subject,
+  (SELECT count(*) FROM reporting.findings f
+  WHERE f.cluster = w.cluster AND f.waiver = w.name AND f.state <> 'resolved') AS findings,
+  expires_at, is_expired, is_declared, reason, requester, approver, ticket, compensating_control, cluster
+FROM reporting.waivers w
 WHERE {among("cluster", "cluster")} AND {among("control", "control")} AND (domain = '' OR {among("domain", "domain")})
 ORDER BY is_expired DESC, expires_at, name LIMIT 500""",
     "name control domain subject findings expires_at is_expired is_declared reason requester approver ticket"

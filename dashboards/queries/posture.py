@@ -5,7 +5,19 @@ A share is of what was evaluated; what was not evaluated is a share of its own a
 
 from __future__ import annotations
 
-from dashboards.queries.asking import FROM, TO, chosen, latest, now, over_time, overlaps, rows, several, state
+from dashboards.queries.asking import (
+    FROM,
+    TO,
+    chosen,
+    latest,
+    now,
+    of_each_cluster,
+    over_time,
+    overlaps,
+    rows,
+    several,
+    state,
+)
 from models.compliance import ROLL_UP, Outcome
 
 COMPLIANT = (Outcome.PASS, Outcome.WARN)
@@ -110,17 +122,18 @@ WITH {_SPANS}, shares AS (
 SELECT control, outcome, from_at AS since_at, met::float AS met_ratio, missing::float AS not_evaluated_ratio,
   failing, waived, reason, domain
 FROM spans JOIN shares USING (cluster, domain, control)
-WHERE to_at IS NULL
+WHERE to_at IS NULL OR to_at >= {TO}
 ORDER BY {_WORST}, domain, control""",
     "control outcome since_at met_ratio not_evaluated_ratio failing waived reason domain",
 )
 
 _member = "subject, pods, pod_names, from_at AS since_at, to_at AS gone_at, domain"
+_standing = of_each_cluster("members", "to_at IS NULL", f"from_at < {TO}", order="domain, subject", limit=1000)
 MEMBERS = rows(
     f"""\
 SELECT subject, pods, pod_names, since_at, gone_at, domain
 FROM (
-  (SELECT {_member} FROM reporting.members WHERE {chosen("members")} AND to_at IS NULL AND from_at < {TO} LIMIT 1000)
+  SELECT {_member} FROM {_standing} AS standing
   UNION ALL
   SELECT {_member} FROM {latest("members", "to_at", 500, order="domain")} AS gone
 ) AS members
