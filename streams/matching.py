@@ -46,6 +46,8 @@ log = logging.getLogger(__name__)
 SOURCE = "segmon/match"
 PAUSE_SECONDS = 0.010  # embedded: the least that assess gets between two of our transactions
 UNSEEN = timedelta(days=30)
+HOUSE_SECONDS = 60.0  # between two looks for windows to close and paths to forget: each is a transaction
+LAG_SECONDS = 15.0
 SEAL_AFTER = timedelta(minutes=10)  # a window that ended so long ago is closed; late records open its next part
 
 
@@ -81,6 +83,7 @@ class Matcher:
         self._followers: dict[str, Follower] = {}
         self._hearings: dict[tuple[str, int], Hearing] = {}
         self._recalls: dict[str, Recall] = {}
+        self._due_at: dict[str, float] = {}  # what is not done at every turn -> monotonic seconds
         self._facts_partitions = 0
         self._reached: dict[int, int] = {}  # flows partition -> behind the last record that was dealt with
 
@@ -242,15 +245,25 @@ class Matcher:
 
     async def _tend_once(self) -> None:
         now = self._desk.clock.now()
+        keeps_house = now is not None and self._is_due("house", HOUSE_SECONDS)
         for cluster in await asyncio.to_thread(self._clusters):
             self._desk.observer.follows(cluster)
             await self.drain(cluster)
-            if now is not None:
+            if now is not None and keeps_house:
                 await asyncio.to_thread(self._desk.store.forget_paths, cluster, now - UNSEEN)
                 for partition in self._partitions:
                     await asyncio.to_thread(self._desk.store.seal_windows, cluster, partition, now - SEAL_AFTER, now)
         await self._say_what_is_heard()
-        await self._tell_lag()
+        if self._is_due("lag", LAG_SECONDS):
+            await self._tell_lag()
+
+    def _is_due(self, what: str, every_seconds: float) -> bool:
+        """Whether it is time for what is not done at every turn."""
+        now = clock.monotonic()
+        if now < self._due_at.get(what, now):
+            return False
+        self._due_at[what] = now + every_seconds
+        return True
 
     async def _tell_lag(self) -> None:
         """Of partitions that brought something since we have them; how far others were counted only the group knows."""
