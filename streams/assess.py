@@ -54,6 +54,8 @@ class Ownership:
                 self._kept[partition] = owner
 
     def build(self, owner: PartitionOwner) -> None:
+        """In a task; that it is under way is told at once, so that nobody takes us for ready in between."""
+        self._desk.observer.building(owner.place, "reading facts")
         self._spawn(owner.build())
 
     def _renewed(self, partition: int) -> PartitionOwner:

@@ -77,7 +77,6 @@ class PartitionOwner:
 
     async def build(self) -> None:
         """Until it is live, not ours any more, or stopped by what only a person can mend."""
-        self._desk.observer.building(self.place, "reading facts")
         while self.is_owned and not self.is_live:
             try:
                 await self._desk.retrying.until_done(

@@ -23,6 +23,7 @@ from monitor.broker.epochs import CREATE
 from monitor.broker.producing import Producer
 from monitor.broker.topics import Topics
 from monitor.store import Store, is_transient
+from streams import faust_apps
 from streams.assess import Ownership, create_assess_app
 from streams.desk import Desk
 from streams.faust_apps import Group
@@ -38,6 +39,7 @@ HARD_END_CODE = 4
 STOP_SECONDS = 10.0
 WATCH_SECONDS = 0.5
 START_SECONDS = 10.0
+MEMBERSHIP = "consumer group"
 
 
 class Parts(Struct, kw_only=True):
@@ -62,6 +64,7 @@ def end_hard(why: str) -> NoReturn:
 
 async def run_assess(parts: Parts, stop: asyncio.Event) -> None:
     """`segmon work` without its addresses: judge the clusters whose partitions the group gives us."""
+    parts.observer.building(MEMBERSHIP, "not joined yet")
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     retrying = _retrying(parts, stop)
     async with _opened(parts) as producer, _background() as spawn:
@@ -79,11 +82,12 @@ async def run_assess(parts: Parts, stop: asyncio.Event) -> None:
         ownership = Ownership(desk, spawn)
         app = create_assess_app(desk, parts.group, ownership)
         spawn(ownership.tick(parts.tick_seconds))
-        await _run(app, retrying, stop, failed)
+        await _run(app, retrying, stop, failed, parts.observer)
 
 
 async def run_match(parts: Parts, stop: asyncio.Event) -> None:
     """`segmon match` without its address: judge the flows whose partitions the group gives us."""
+    parts.observer.building(MEMBERSHIP, "not joined yet")
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     retrying = _retrying(parts, stop)
     async with _opened(parts) as producer, _background() as spawn:
@@ -103,7 +107,7 @@ async def run_match(parts: Parts, stop: asyncio.Event) -> None:
         )
         app = create_match_app(parts.connection, parts.topics.flows.name, parts.group, matcher)
         spawn(matcher.tend(parts.tend_seconds))
-        await _run(app, retrying, stop, failed)
+        await _run(app, retrying, stop, failed, parts.observer)
 
 
 @asynccontextmanager
@@ -163,8 +167,12 @@ async def _background() -> AsyncIterator[Callable[[Awaitable[None]], None]]:
             await asyncio.wait(running, timeout=STOP_SECONDS)
 
 
-async def _run(app: faust.App, retrying: Retrying, stop: asyncio.Event, failed: asyncio.Future[None]) -> None:
+async def _run(
+    app: faust.App, retrying: Retrying, stop: asyncio.Event, failed: asyncio.Future[None], observer: Observer
+) -> None:
     """Until stopped, failed or crashed; then end the app, hard if it does not end in time."""
+    # Heard last: what the assignment gives us to build is waited for by then.
+    faust_apps.on_partitions(app.on_partitions_assigned, lambda _: observer.built(MEMBERSHIP))
     await app.start()
     stopping: asyncio.Future[Any] = asyncio.create_task(stop.wait())
     ended: asyncio.Future[Any] = failed

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from monitor.cli.telling import Teller
 
 RESTARTS = 5
+SETTLED_SECONDS = 60.0
+"""A tree that lived for so long had come up: its end is the first of a new row."""
 ONCE_SECONDS = 120.0
 
 
@@ -98,7 +100,8 @@ def up(
 
 async def _run(wanted: Wanted) -> int:
     """The tree, again and again until it is stopped; the exit code."""
-    from monitor.cli import logs  # noqa: PLC0415 - as everywhere here: `segmon --help` stays fast
+    from monitor import clock  # noqa: PLC0415 - as everywhere here: `segmon --help` stays fast
+    from monitor.cli import logs  # noqa: PLC0415
     from monitor.cli.tree import ChildEndedError  # noqa: PLC0415
 
     logs.configure("text" if sys.stderr.isatty() else "auto", "error")
@@ -108,15 +111,23 @@ async def _run(wanted: Wanted) -> int:
     async with _home(wanted) as home:
         if wanted.demo:
             wanted = await asyncio.to_thread(_on_stage, wanted, home)
-        for attempt in range(RESTARTS):
+        ends, told = 0, True
+        while ends < RESTARTS:
+            begun = clock.monotonic()
             try:
-                return await _attempt(wanted, home, stop, told=attempt == 0)
+                return await _attempt(wanted, home, stop, told=told)
             except ChildEndedError as ended:
                 if stop.is_set():
                     return 0
                 typer.echo(f"restarting everything: {ended}", err=True)
+            ends, told = ends_in_a_row(ends, lived_seconds=clock.monotonic() - begun), False
         typer.echo(f"error: the parts ended {RESTARTS} times in a row; their logs are in {home / 'log'}", err=True)
         return 4
+
+
+def ends_in_a_row(before: int, *, lived_seconds: float) -> int:
+    """Ends of the tree that followed each other closely, the one that just came included."""
+    return 1 if lived_seconds > SETTLED_SECONDS else before + 1
 
 
 @asynccontextmanager

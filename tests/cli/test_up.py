@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from parts.process import until
 
+from monitor.cli.up import ends_in_a_row
+
 DEMO = Path(__file__).resolve().parents[2] / "monitor" / "demo"
 SHOP = (
     "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n---\n"
@@ -133,6 +135,13 @@ def test_the_demo_tells_what_was_read_plays_its_story_and_says_what_to_ask_next(
     assert said.index("— analytics reads the records of another tenant") < said.index("flow-escaped")
     assert why.returncode == 0, why.stderr
     assert why.stdout.startswith("ALLOWED  analytics/Deployment/etl → records/StatefulSet/records")
+
+
+def test_only_ends_that_follow_each_other_closely_are_counted_together():
+    quick = ends_in_a_row(ends_in_a_row(0, lived_seconds=1), lived_seconds=2)
+
+    assert quick == 2
+    assert ends_in_a_row(4, lived_seconds=3600) == 1
 
 
 def test_two_ups_do_not_share_a_folder(tmp_path):
