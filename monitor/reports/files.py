@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
+from operator import attrgetter
 from pathlib import Path
-from types import TracebackType
+from types import NoneType, TracebackType
 from typing import Any, Self
 
 import msgspec
 
 from monitor.reports import rendering
-from monitor.reports.content import DomainSection, Finding, Report
+from monitor.reports.content import ControlSection, DomainSection, Finding, Report
 from monitor.reports.counting import Counted
 from monitor.store.periods import ChangeRow, DomainSpan, MemberSpan
 from monitor.store.queries import GapRow
@@ -36,6 +38,7 @@ _WAIVER = (
     *("granted_at", "expires_at", "declared_at", "withdrawn_at", "findings", "seconds", "still_failing", "remarks"),
 )
 _GAP = ("input", "from_at", "to_at", "reason")
+_rest_of_finding = attrgetter(*_FINDING[4:], *_FINDING_TIMES)
 _SECONDS = ("met", "not met", "not met, waived", "not evaluated", "not applicable")
 
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -58,40 +61,49 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 """The CSV files and their columns (docs/reports.md)."""
 
 
-class Digested:
-    """A file whose digest is known at its end. Rows are small and many: they are gathered before they are hashed."""
+class _Digesting(io.RawIOBase):
+    """Bytes on their way to a file; hashed as they pass."""
 
     def __init__(self, place: Path) -> None:
+        super().__init__()
         self._file = place.open("xb", buffering=0)
-        self._sha256 = hashlib.sha256()
-        self._waiting = bytearray()
+        self.sha256 = hashlib.sha256()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Any) -> int:
+        written = self._file.write(content)
+        self.sha256.update(memoryview(content)[:written])
+        return written
+
+    def close(self) -> None:
+        super().close()
+        self._file.close()
+
+
+class Digested:
+    """A file whose digest is known at its end. Rows are small and many: they are gathered before they are hashed.
+
+    Bytes go by `put` or text by `text`, never both: each gathers for itself.
+    """
+
+    def __init__(self, place: Path) -> None:
+        self._raw = _Digesting(place)
+        gathered = io.BufferedWriter(self._raw, BLOCK)
+        self.put = gathered.write
+        self.text = io.TextIOWrapper(gathered, encoding="utf-8", newline="")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._file.close()
-
-    def put(self, content: bytes) -> None:
-        self._waiting += content
-        if len(self._waiting) >= BLOCK:
-            self._flush()
-
-    def write(self, text: str) -> None:
-        """What the CSV writer calls."""
-        self.put(text.encode())
-
-    def _flush(self) -> None:
-        self._sha256.update(self._waiting)
-        written = 0
-        while written < len(self._waiting):
-            written += self._file.write(memoryview(self._waiting)[written:])
-        self._waiting = bytearray()
+        self.text.close()
 
     def end(self) -> str:
         """All of it is in the file; the digest."""
-        self._flush()
-        return self._sha256.hexdigest()
+        self.text.flush()
+        return self._raw.sha256.hexdigest()
 
 
 class Items:
@@ -118,7 +130,7 @@ class Pack:
 
     def __enter__(self) -> Self:
         for name, columns in COLUMNS.items():
-            self._tables[name] = csv.writer(self._open(f"{name}.csv"), lineterminator="\r\n")
+            self._tables[name] = csv.writer(self._open(f"{name}.csv").text, lineterminator="\r\n")
             self._tables[name].writerow(columns)
         self._open("report.json").put(b"{")
         return self
@@ -135,7 +147,7 @@ class Pack:
         return self._files["report.json"]
 
     def _row(self, table: str, values: Iterable[Any]) -> None:
-        self._tables[table].writerow([cell(value) for value in values])
+        self._tables[table].writerow(map(_cell, values))
 
     @contextmanager
     def _items(self, name: str) -> Iterator[Items]:
@@ -171,18 +183,22 @@ class Pack:
         self._json.put(b"}")
 
     def members(self, rows: Iterable[MemberSpan]) -> Iterator[MemberSpan]:
+        write = self._tables["members"].writerow
         with self._items("members") as items:
             for row in rows:
                 items.add(row)
-                self._row("members", (row.domain, row.subject, row.pods, row.from_at, row.to_at))
+                ends = (_time(row.from_at), _cell(row.to_at))
+                write((*_texts(row.domain, row.subject, "\n".join(row.pods)), *ends))
                 yield row
 
     def findings(self, rows: Iterable[Finding]) -> Iterator[Finding]:
+        write, write_moves = self._tables["findings"].writerow, self._tables["transitions"].writerows
         with self._items("findings") as items:
             for row in rows:
                 items.add(row)
-                self._row("findings", (getattr(row, name) for name in (*_FINDING, *_FINDING_TIMES)))
-                self._tables["transitions"].writerows(_moves(row))
+                about = _texts(row.id, row.domain, row.control, row.subject)
+                write((*about, *map(_cell, _rest_of_finding(row))))
+                write_moves(_moves(row, about))
                 yield row
 
     def section(self, section: DomainSection, page: str) -> None:
@@ -198,9 +214,7 @@ class Pack:
             seconds = (control.seconds[name] for name in _SECONDS)
             said = (section.id, control.control, control.result.value, control.share)
             self._row("results", (*said, *seconds, control.gaps, control.longest_gap_seconds, *worst))
-            for span in control.spans:
-                about = (section.id, control.control, span.met.value, span.from_at, span.to_at, span.seconds)
-                self._row("statuses", (*about, span.reason, span.began, span.ended))
+            self._tables["statuses"].writerows(_spans(control, _texts(section.id, control.control)))
         self._json.put(b"]")
         self._pages.append(page)
 
@@ -212,37 +226,57 @@ class Pack:
         head, tail = rendering.frame(report, counted, self._json.end())
         page = self._open("report.html")
         for part in (head, *self._pages, tail):
-            page.write(part)
+            page.text.write(part)
         manifest = _manifest(report, {name: file.end() for name, file in sorted(self._files.items())})
         (self._folder / MANIFEST).write_bytes(manifest)
         return manifest
 
 
-def _moves(finding: Finding) -> Iterator[tuple[str, ...]]:
+def _moves(finding: Finding, about: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """A million of them: what repeats is made safe once."""
-    about = tuple(cell(value) for value in (finding.id, finding.domain, finding.control, finding.subject))
     sentence = ""
     for move in finding.history:
         if move.sentence:
-            sentence = cell(move.sentence)
-        yield *about, _time(move.at), move.transition, move.severity, sentence, cell(move.reason), move.position
+            sentence = _text(move.sentence)
+        yield *about, _time(move.at), move.transition, move.severity, sentence, _text(move.reason), move.position
+
+
+def _spans(control: ControlSection, about: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    for span in control.spans:
+        times = (_time(span.from_at), _time(span.to_at), _number(span.seconds))
+        yield *about, span.met, *times, *_texts(span.reason, "\n".join(span.began), "\n".join(span.ended))
+
+
+def _text(value: str) -> str:
+    """A cell that a spreadsheet would take for a formula starts with an apostrophe instead."""
+    return f"'{value}" if value[:1] in _RISKY else value
+
+
+def _texts(*values: str) -> list[str]:
+    return [_text(value) for value in values]
 
 
 def _time(at: datetime) -> str:
     return f"{at.isoformat()[:-6]}Z"
 
 
-def cell(value: Any) -> str:
-    """A cell that a spreadsheet would take for a formula starts with an apostrophe instead."""
-    if type(value) is str:
-        return f"'{value}" if value[:1] in _RISKY else value
-    if value is None:
-        return ""
-    if isinstance(value, datetime):
-        return _time(value)
-    if isinstance(value, float):
-        return f"{value:.6f}".rstrip("0").rstrip(".")
-    return cell("\n".join(value)) if isinstance(value, tuple | list) else str(value)
+def _number(value: float) -> str:
+    return f"{value:.6f}".rstrip("0").rstrip(".")
+
+
+_CELLS: dict[type, Callable[[Any], str]] = {
+    str: _text,
+    NoneType: lambda _: "",
+    datetime: _time,
+    float: _number,
+    int: str,
+    tuple: lambda value: _text("\n".join(value)),
+    list: lambda value: _text("\n".join(value)),
+}
+
+
+def _cell(value: Any) -> str:
+    return _CELLS[type(value)](value)
 
 
 def _manifest(report: Report, digests: dict[str, str]) -> bytes:

@@ -20,6 +20,7 @@ _RANKED = (Met.NOT_APPLICABLE, Met.MET, Met.NOT_EVALUATED, Met.WAIVED, Met.NOT_M
 
 _RANK = {met: rank for rank, met in enumerate(_RANKED, start=1)}
 STYLES = {met: met.value.replace(", ", "-").replace(" ", "-") for met in Met}
+_PAINT = {met: bytes([rank]) for met, rank in _RANK.items()}
 _STYLE_OF_RANK = {rank: STYLES[met] for met, rank in _RANK.items()}
 
 EMPTY = bytes(PIECES)
@@ -30,12 +31,11 @@ def pieces(spans: Iterable[Span], begin: datetime, end: datetime) -> bytes:
     """The rank of each piece; 0 = not in scope."""
     width = (end - begin).total_seconds() / PIECES
     found = bytearray(PIECES)
-    for span in spans:
-        rank = _RANK[span.met]
+    for span in sorted(spans, key=lambda span: _RANK[span.met]):  # the worst last: it is painted over the others
         first = min(int((span.from_at - begin).total_seconds() / width), PIECES - 1)
         last = max(ceil((span.to_at - begin).total_seconds() / width), first + 1)
-        for place in range(first, min(last, PIECES)):
-            found[place] = max(rank, found[place])
+        last = min(last, PIECES)
+        found[first:last] = _PAINT[span.met] * (last - first)
     return bytes(found)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import heapq
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
-from itertools import groupby
+from itertools import chain, groupby
+from operator import attrgetter
 
 import msgspec
 
@@ -38,6 +39,8 @@ class Trace:
         self.resolved_after: timedelta | None = None
         self.open_seconds = 0.0
         self.waived_seconds: dict[str, float] = {}
+        self.opening: datetime | None = None  # the first in the period
+        self.reopened = 0
         self.history: list[ControlMove] = []
 
     def read(self, move: Move) -> None:
@@ -49,6 +52,8 @@ class Trace:
         match move.transition:
             case "opened" | "reopened":
                 self.open_since = self.opened_at = move.at
+                self.opening = self.opening or move.at
+                self.reopened += move.transition == "reopened"
                 self.resolved_at, self.lapsed = None, ""
             case "resolved":
                 self._end(move.at)
@@ -76,7 +81,7 @@ class Trace:
         self._end(to_at)
         assert self.last is not None
         move, evidence = self.last, msgspec.json.decode(self.last.evidence)
-        opening = next((each.at for each in self.history if each.transition in {"opened", "reopened"}), None)
+        opening = self.opening
         change = changed_before(opening) if opening else None
         return Finding(
             id=move.finding_id,
@@ -99,27 +104,25 @@ class Trace:
             detected_seconds=(opening - change).total_seconds() if opening and change else None,
             resolved_after_seconds=self.resolved_after.total_seconds() if self.resolved_after is not None else None,
             was_open_at_start=self.was_open,
-            reopened=sum(each.transition == "reopened" for each in self.history),
+            reopened=self.reopened,
             history=tuple(self.history),
         )
 
 
 def traces(standing: Iterable[Standing], moves: Iterable[Move], begin: datetime) -> Iterator[Trace]:
     """One finding after the other; both come in the order of `Move.place`."""
-    keyed = heapq.merge(
-        ((each.move.place, each, None) for each in standing),
-        ((move.place, None, move) for move in moves),
-        key=lambda item: item[0],
-    )
-    for _, items in groupby(keyed, key=lambda item: item[0]):
-        trace: Trace | None = None
-        for _, stood, move in items:
-            if trace is None:
-                trace = Trace(begin, stood)
-            if move is not None:
-                trace.read(move)
-        assert trace is not None
+    waiting = deque(standing)
+    for _, of_finding in groupby(moves, key=attrgetter("finding_id")):
+        first = next(of_finding)
+        place = first.place
+        while waiting and waiting[0].move.place < place:
+            yield Trace(begin, waiting.popleft())
+        trace = Trace(begin, waiting.popleft() if waiting and waiting[0].move.place == place else None)
+        for move in chain((first,), of_finding):
+            trace.read(move)
         yield trace
+    for stood in waiting:
+        yield Trace(begin, stood)
 
 
 def rank(finding: Finding) -> tuple[int, int, str, str, str]:

@@ -40,7 +40,7 @@ class FindingRow(Struct, frozen=True, kw_only=True):
     resolved_at: datetime | None
 
 
-class StatusRow(Struct, frozen=True, kw_only=True):
+class StatusRow(Struct, frozen=True):
     """One interval. An open one is to be counted by `as_counted` only."""
 
     domain: str
@@ -410,7 +410,7 @@ def as_counted(statuses: Iterable[StatusRow], inputs_: Sequence[InputRow], end: 
         stop = min(row.to_at or end, end)
         vouched = stop if row.to_at is not None else max(row.from_at, _vouched_until(row, until, judged_at, stop))
         if row.from_at < vouched:
-            yield structs.replace(row, to_at=vouched)
+            yield row if row.to_at == vouched else structs.replace(row, to_at=vouched)
         if vouched < stop:
             reason = row.reason if row.outcome == "error" else UNVOUCHED
             yield structs.replace(row, outcome="error", reason=reason, from_at=vouched, to_at=stop)
