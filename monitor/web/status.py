@@ -53,7 +53,8 @@ def cluster_view(connection: queries.Look, name: str, now: datetime) -> views.Cl
     statuses = queries.open_statuses(connection, name)
     inputs = queries.inputs(connection, name)
     day = (now - timedelta(hours=24), now)
-    shares = queries.shares(queries.statuses_between(connection, name, *day), inputs, day)
+    of_the_day = queries.as_settled(queries.statuses_between(connection, name, *day), inputs, now)
+    shares = queries.shares(list(of_the_day), inputs, day)
     stale = {row.input for row in inputs if _state(row, now) not in {"fresh", "not_served"}}
     return views.ClusterView(
         name=name,

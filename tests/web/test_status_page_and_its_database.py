@@ -1,7 +1,10 @@
-"""The status page while its database goes away and comes back: it answers, and says what it cannot know."""
+"""The status page over its record: what it counts, and what it says while the database is away."""
 
+from datetime import timedelta
+
+import pytest
 from parts.postgres import PostgresServer
-from store.recordings import at, failing, recording, seen
+from store.recordings import at, failing, passing, recording, seen, unevaluated
 
 from monitor.store import Store
 from monitor.web import page
@@ -26,3 +29,52 @@ def test_a_database_that_is_away_is_told_and_nothing_of_before_is_shown_as_if_it
     assert "shop/Deployment/web" not in away
     assert "cannot be read" not in back
     assert "shop/Deployment/web" in back
+
+
+@pytest.fixture
+def store(tmp_path):
+    opened = Store.open(f"sqlite:///{tmp_path}/segmon.db")
+    opened.upgrade()
+    yield opened
+    opened.close()
+
+
+def shares(store, now):
+    [cluster] = StatusPage(store, version="0", now=lambda: now).view().clusters
+    return cluster.compliant_share, cluster.not_evaluated_share
+
+
+def test_seconds_since_the_last_heartbeat_move_no_share_while_the_inputs_are_fresh(store):
+    store.record(recording(1, failing(), vouched=(seen(0, unbroken=-50),), seconds=0))
+    store.record(recording(2, passing(), vouched=(seen(30, unbroken=-50),), seconds=30))
+    store.record(recording(3, vouched=(seen(40, unbroken=-50),), seconds=45))
+
+    assert {shares(store, at(40 + since)) for since in (5, 20, 60, 180)} == {(0.25, 0.0)}
+
+
+def test_once_an_input_is_stale_all_time_since_it_was_seen_is_not_evaluated(store):
+    store.record(recording(1, passing(), vouched=(seen(0, unbroken=-50),), seconds=0))
+    store.record(recording(2, vouched=(seen(100, unbroken=-50),), seconds=100))
+
+    assert shares(store, at(400)) == (0.25, 0.75)
+
+
+def test_an_interval_that_nobody_vouched_for_yet_counts_in_no_way(store):
+    store.record(recording(1, passing(), vouched=(seen(-60, unbroken=-100),), seconds=0))
+
+    assert shares(store, at(5)) == (None, None)
+
+
+def test_what_could_not_be_evaluated_counts_as_that_up_to_now(store):
+    store.record(recording(1, unevaluated(), vouched=(seen(0, unbroken=-50),), seconds=0))
+
+    assert shares(store, at(100)) == (0.0, 1.0)
+
+
+def test_a_day_in_which_everything_was_seen_to_its_end_is_the_day(store):
+    store.record(recording(1, failing(), vouched=(seen(0, unbroken=-50),), seconds=0))
+    day = timedelta(hours=24).total_seconds()
+    store.record(recording(2, passing(), vouched=(seen(day / 2, unbroken=-50),), seconds=day / 2))
+    store.record(recording(3, vouched=(seen(day, unbroken=-50),), seconds=day))
+
+    assert shares(store, at(day)) == (0.5, 0.0)
