@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -194,6 +195,12 @@ class Settings(BaseSettings):
 NOT_SETTINGS = ("SEGMON_ORACLES", "SEGMON_REQUIRE_ALL", "SEGMON_TEST_", "SEGMON_CONFIG")
 """Variables that the tests and the command line read themselves."""
 
+SERVICE_LINK = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$")
+"""How variables end that Kubernetes sets in every pod for a Service of its namespace, such as one named `segmon-work`.
+
+https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+"""
+
 
 def load(file: Path | None = None, flags: Mapping[str, Any] | None = None) -> Settings:
     """Settings from flags (nested dicts of what was given), environment and file.
@@ -245,7 +252,7 @@ def _check_variables() -> None:
         if not name.startswith("SEGMON_") or name.startswith(NOT_SETTINGS):
             continue
         section = name.removeprefix("SEGMON_").split("__")[0].lower()
-        if section not in Settings.model_fields:
+        if section not in Settings.model_fields and not SERVICE_LINK.search(name):
             raise SettingsError(f"environment: unknown variable {name}{_nearest(section, Settings.model_fields)}")
 
 

@@ -17,6 +17,9 @@ from monitor import settings
 COMPRESSION = "gzip"  # the only codec that needs nothing beyond Python (dependencies.md 1.3)
 
 
+AWAY_FIX = "start the broker, or set kafka.bootstrap (SEGMON_KAFKA__BOOTSTRAP) to where it is"
+
+
 class BrokerError(UserError):
     """What the broker will not do however often it is asked; the message names the fix."""
 

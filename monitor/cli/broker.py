@@ -23,13 +23,22 @@ Bootstrap = Annotated[str | None, typer.Option("--bootstrap", help="Address of t
 @topics_app.command("create")
 def create(ctx: typer.Context, *, bootstrap: Bootstrap = None) -> None:
     """Create what is missing, with its settings and the epoch of each partition. Says what is wrong with the rest."""
-    settings = loaded(ctx, {"kafka.bootstrap": bootstrap})
+    settings = _settings(ctx, bootstrap)
     for line in asyncio.run(_create(settings)):
         typer.echo(line)
 
 
+def _settings(ctx: typer.Context, bootstrap: str | None) -> Settings:
+    """Settings of a command that ends; what a library has to say of a failure is in the error that it ends with."""
+    from monitor.cli import logs  # noqa: PLC0415 - as all imports here: only these commands need them
+
+    settings = loaded(ctx, {"kafka.bootstrap": bootstrap})
+    logs.configure("text", "critical")
+    return settings
+
+
 async def _create(settings: Settings) -> list[str]:
-    from models import topics as specs  # noqa: PLC0415 - as all imports here: only this command needs them
+    from models import topics as specs  # noqa: PLC0415
     from monitor.broker import connection, epochs, topics  # noqa: PLC0415
     from monitor.broker.connection import BrokerError  # noqa: PLC0415
     from monitor.broker.producing import Producer  # noqa: PLC0415
@@ -57,7 +66,7 @@ def list_letters(
     ctx: typer.Context, *, output: Annotated[Output, typer.Option()] = Output.TABLE, bootstrap: Bootstrap = None
 ) -> None:
     """What was put aside, where it came from and why. Exit 1 if there is any."""
-    settings = loaded(ctx, {"kafka.bootstrap": bootstrap})
+    settings = _settings(ctx, bootstrap)
     letters = asyncio.run(_letters(settings))
     columns = ("place", "at", "topic", "key", "reason")
     rows = [{name: getattr(letter, name) for name in columns} for letter in letters]
@@ -68,7 +77,7 @@ def list_letters(
 @dead_app.command("replay")
 def replay(ctx: typer.Context, *, bootstrap: Bootstrap = None) -> None:
     """Facts: ask the watch for a relist. Flow batches: count them once. Run it after the cause is mended."""
-    settings = loaded(ctx, {"kafka.bootstrap": bootstrap})
+    settings = _settings(ctx, bootstrap)
     done = asyncio.run(_replay(settings))
     typer.echo(
         f"asked for a relist of: {', '.join(done.relists) or 'nothing'}; {done.batches} flow batch(es) sent again"

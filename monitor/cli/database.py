@@ -109,7 +109,7 @@ def clusters_of(store: Store, wanted: str | None) -> list[str]:
 
     with store.look() as connection:
         known = queries.clusters(connection)
-    if wanted is None and not known:
+    if not known:
         raise CannotEvaluateError("nothing has been recorded yet: is `segmon work` running, and `segmon watch`?")
     if wanted is not None and wanted not in known:
         raise UserError(f"no cluster {wanted!r} in the record; known: {', '.join(known) or 'none'}")

@@ -106,14 +106,13 @@ def _short(fault: BaseException) -> str:
 async def _broker(settings: Settings) -> list[Check]:
     from models.topics import TOPICS  # noqa: PLC0415 - as all imports in the looks: only the doctor needs all of them
     from monitor.broker import connection, topics  # noqa: PLC0415
-    from monitor.broker.connection import BrokerUnavailableError  # noqa: PLC0415
+    from monitor.broker.connection import AWAY_FIX, BrokerUnavailableError  # noqa: PLC0415
 
     place = settings.kafka.bootstrap
     try:
         problems = await topics.problems(connection.from_settings(settings.kafka), TOPICS)
     except BrokerUnavailableError as error:
-        fix = "start the broker, or set kafka.bootstrap (SEGMON_KAFKA__BOOTSTRAP) to where it is"
-        return [Check(what=f"broker {place}", state="wrong", found=_short(error), fix=fix)]
+        return [Check(what=f"broker {place}", state="wrong", found=_short(error), fix=AWAY_FIX)]
     checks = [Check(what=f"broker {place}", state="well", found="answers")]
     wrong = {problem.topic: problem for problem in problems}
     for spec in TOPICS:

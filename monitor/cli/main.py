@@ -110,9 +110,16 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(0)
     except Exception as fault:  # noqa: BLE001 - the last door: an internal fault has its own exit code
-        sys.exit(
-            _told(f"internal error: {type(fault).__name__}: {fault}\n       fix: run again with --debug, report it", 4)
-        )
+        sys.exit(_told(*_explained(fault)))
+
+
+def _explained(fault: Exception) -> tuple[str, int]:
+    """What is said of it, and the exit code."""
+    from monitor.broker.connection import AWAY_FIX, BrokerUnavailableError  # noqa: PLC0415 - as above
+
+    if isinstance(fault, BrokerUnavailableError):
+        return f"error: the broker does not answer: {fault}\n       fix: {AWAY_FIX}", 3
+    return f"internal error: {type(fault).__name__}: {fault}\n       fix: run again with --debug, report it", 4
 
 
 def _told(message: str, code: int) -> int:

@@ -72,7 +72,8 @@ def due(
     """Reports of the periods that are over, once each, however often and from wherever this is run.
 
     Begins with the last period that is over; periods missed since the last report are made up for. Days, weeks (from
-    Monday) and months are UTC. Exit 3 if a report could not be made for lack of evidence, after all others were made.
+    Monday) and months are UTC. What was over before the first evidence is not due. Exit 3 if nothing was evaluated in
+    a period, after all reports were made.
     """
     from monitor.reports import scheduling  # noqa: PLC0415
 
@@ -80,7 +81,7 @@ def due(
     store = opened(loaded(ctx, {"database.url": database}))
     now = _making(store)
     told = _Told()
-    for name in clusters_of(store, cluster):
+    for name in _clusters_so_far(store, cluster):
         for kind in kinds:
             periods = scheduling.due(kind, store.reports_made_until(name, kind.value), now.at)
             if not periods:
@@ -90,19 +91,30 @@ def due(
     told.end()
 
 
+def _clusters_so_far(store: Store, wanted: str | None) -> list[str]:
+    """None of a record that holds nothing yet: of it nothing is due, and who asks for ever need not fail."""
+    try:
+        return clusters_of(store, wanted)
+    except CannotEvaluateError as nothing:
+        typer.echo(f"– {nothing}")
+        return []
+
+
 def _make_due(store: Store, cluster: str, wanted: tuple[Schedule, Period, Path, Making], told: _Told) -> None:
     from monitor.reports import making  # noqa: PLC0415
-    from monitor.store.periods import Scope  # noqa: PLC0415
+    from monitor.store import periods  # noqa: PLC0415
 
     kind, (begin, end), out, now = wanted
-    scope = Scope(cluster=cluster, domain="", from_at=begin, to_at=end)
+    scope = periods.Scope(cluster=cluster, domain="", from_at=begin, to_at=end)
     what = f"{cluster} {kind.value} {begin:%Y-%m-%d}"
-    try:
-        with _progress(what) as progress:
-            done = making.make(store, making.Order(scope=scope, out=out, schedule=kind), now, progress)
-    except CannotEvaluateError as error:
-        told.problems.append(f"{what}: {error}")
+    with store.look() as connection:
+        first = periods.first_evidence(connection, cluster)
+    if first is None or first >= end:
+        since = f"the first evidence is of {first:%Y-%m-%d %H:%M:%S} UTC" if first else "there is no evidence yet"
+        typer.echo(f"– {printable(what)}: not due, {since}")
         return
+    with _progress(what) as progress:
+        done = making.make(store, making.Order(scope=scope, out=out, schedule=kind), now, progress)
     if done is None:
         typer.echo(f"✔ {printable(what)}: made already, or being made")
     else:

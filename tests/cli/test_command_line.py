@@ -235,6 +235,16 @@ def test_a_broker_that_is_away_is_a_line_of_the_doctor(record):
     assert "✔ clock" in done.stdout
 
 
+@pytest.mark.parametrize("asked", [("dead", "list"), ("dead", "replay"), ("topics", "create")])
+def test_a_broker_that_is_away_ends_a_command_with_3_and_the_fix_alone(record, asked):
+    done = segmon(*asked, "--bootstrap", "127.0.0.1:1", SEGMON_DATABASE__URL=record)
+    problem, fix = done.stderr.splitlines()
+
+    assert (done.returncode, done.stdout) == (3, "")
+    assert problem.startswith("error: the broker does not answer: 127.0.0.1:1: ")
+    assert fix == "       fix: start the broker, or set kafka.bootstrap (SEGMON_KAFKA__BOOTSTRAP) to where it is"
+
+
 def test_names_from_a_cluster_cannot_steer_the_terminal_or_a_spreadsheet(capsys):
     row = {"subject": "=cmd()\x1b[2J\u202e"}
 

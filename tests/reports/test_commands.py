@@ -73,15 +73,33 @@ def test_due_makes_each_schedule_once(record, tmp_path):
     assert (again.returncode, again.stdout) == (0, "✔ h daily: made already\n")
 
 
-def test_due_makes_what_it_can_and_ends_with_3_where_there_is_no_evidence(record, tmp_path):
+def test_a_period_that_was_over_before_the_first_evidence_is_not_due(record, tmp_path):
     this_month = NOW.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     schedules = ("--schedule", "monthly", "--schedule", "daily")
     done = segmon("due", *schedules, "--out", tmp_path / "out", "--database", record)
     is_without = this_month <= START  # on the first days of a month the record reaches into the last one
+    last_month = f"– h monthly {this_month - timedelta(days=1):%Y-%m}-01: not due, the first evidence is of "
 
-    assert done.returncode == (3 if is_without else 0)
-    assert (f"{this_month - timedelta(days=1):%Y-%m}-01: h was not evaluated before" in done.stderr) == is_without
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (last_month + f"{START:%Y-%m-%d}" in done.stdout) == is_without
     assert "✔ h daily" in done.stdout
+
+
+@pytest.mark.parametrize("cluster", [(), ("--cluster", "h")])
+def test_nothing_is_due_of_a_record_that_holds_nothing_yet(tmp_path, cluster):
+    url = f"sqlite:///{tmp_path}/segmon.db"
+    Store.open(url).upgrade()
+    done = segmon("due", "--schedule", "daily", *cluster, "--out", tmp_path / "out", "--database", url)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("– nothing has been recorded yet: ")
+
+
+def test_by_hand_a_record_that_holds_nothing_yet_ends_with_3(tmp_path):
+    url = f"sqlite:///{tmp_path}/segmon.db"
+    Store.open(url).upgrade()
+
+    assert created(url, tmp_path / "out").returncode == 3
 
 
 @pytest.mark.parametrize(

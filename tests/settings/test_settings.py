@@ -38,6 +38,36 @@ def test_a_misspelt_variable_is_an_error(monkeypatch):
         settings.load()
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SEGMON_SERVICE_HOST", "10.0.0.7"),
+        ("SEGMON_SERVICE_PORT", "9464"),
+        ("SEGMON_SERVICE_PORT_METRICS", "9464"),
+        ("SEGMON_PORT", "tcp://10.0.0.7:9464"),
+        ("SEGMON_PORT_9464_TCP", "tcp://10.0.0.7:9464"),
+        ("SEGMON_PORT_9464_TCP_PROTO", "tcp"),
+        ("SEGMON_PORT_9464_TCP_PORT", "9464"),
+        ("SEGMON_PORT_9464_TCP_ADDR", "10.0.0.7"),
+        ("SEGMON_WORK_SERVICE_HOST", "10.0.0.7"),
+        ("SEGMON_WEB_PORT_53_UDP_ADDR", "10.0.0.7"),
+    ],
+)
+def test_what_kubernetes_sets_for_a_service_of_our_name_is_no_setting(monkeypatch, name, value):
+    without = settings.load()
+    monkeypatch.setenv(name, value)
+
+    assert settings.load().model_dump() == without.model_dump()
+
+
+@pytest.mark.parametrize("name", ["SEGMON_SERVICE_HOSTS", "SEGMON_PORT_METRICS", "SEGMON_PORTS", "SEGMON_9464_TCP"])
+def test_what_only_looks_like_a_service_is_a_misspelt_setting(monkeypatch, name):
+    monkeypatch.setenv(name, "x")
+
+    with pytest.raises(SettingsError, match=f"unknown variable {name}"):
+        settings.load()
+
+
 def test_a_file_that_is_missing_or_no_yaml_is_named(tmp_path):
     broken = tmp_path / "broken.yaml"
     broken.write_text("a: [")
