@@ -6,12 +6,15 @@ import csv
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 from msgspec import Struct
+
+from models.errors import UserError
 
 if TYPE_CHECKING:
     from monitor.settings import Settings
@@ -45,6 +48,15 @@ def loaded(ctx: typer.Context, flags: Mapping[str, Any] | None = None) -> Settin
             place = place.setdefault(section, {})
         place[last] = value
     return settings.load(common.config, nested)
+
+
+def moment(text: str, flag: str) -> datetime:
+    """A time that a person gave: UTC unless it says its zone. UserError names the flag."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UserError(f"{flag}: no time: {text!r}\n       fix: 2026-10-01 or 2026-10-01T08:00Z (UTC)") from error
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
 def emit(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], output: Output) -> None:

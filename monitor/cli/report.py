@@ -5,14 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from models.errors import CannotEvaluateError, UserError
-from monitor.cli.context import Output, emit, loaded, printable
+from monitor.cli.context import Output, emit, loaded, moment, printable
 from monitor.cli.database import ClusterName, Url, clusters_of, opened
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def create(
     if every == bool(domain):
         raise UserError("which domains? give --domain level/name, or --all")
     store = opened(loaded(ctx, {"database.url": database}))
-    period = _time(from_, "--from"), _time(to, "--to")
+    period = moment(from_, "--from"), moment(to, "--to")
     now = _making(store)
     told = _Told()
     for name in clusters_of(store, cluster):
@@ -221,11 +220,3 @@ def _schedule(wanted: str) -> Schedule:
     if wanted not in list(Schedule):
         raise UserError(f"no schedule {wanted!r}; known: {', '.join(Schedule)}")
     return Schedule(wanted)
-
-
-def _time(text: str, flag: str) -> datetime:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise UserError(f"{flag}: no time: {text!r}\n       fix: 2026-10-01 or 2026-10-01T08:00Z (UTC)") from error
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

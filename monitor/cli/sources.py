@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from models.errors import CannotEvaluateError, UserError
 from models.facts import Fact, FactKey
+from monitor.cli.context import moment
 
 if TYPE_CHECKING:
     from monitor.store.store import Store
@@ -33,8 +34,20 @@ ManifestsOption = Annotated[
 KubeconfigOption = Annotated[Path | None, typer.Option(help="Read a live cluster once.", show_default=False)]
 DataOption = Annotated[Path | None, typer.Option(help="Data folder of `segmon up`.", show_default=False)]
 DatabaseOption = Annotated[str | None, typer.Option(help="Database URL of the monitor.", show_default=False)]
+
+
+def _at_moment(text: str) -> datetime:
+    return moment(text, "--at")
+
+
 AtOption = Annotated[
-    datetime | None, typer.Option(help="As it was at this time (UTC); only from a database.", show_default=False)
+    datetime | None,
+    typer.Option(
+        parser=_at_moment,
+        metavar="TIME",
+        help="As it was at this time: 2026-10-01 or 2026-10-01T08:00Z (UTC); only from a database.",
+        show_default=False,
+    ),
 ]
 ClusterOption = Annotated[str | None, typer.Option(help="Which cluster of the database.", show_default=False)]
 
