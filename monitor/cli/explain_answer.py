@@ -14,6 +14,7 @@ from monitor.cli import explain_changes, explain_ends, explain_walk
 from monitor.cli.explain_ends import Asked, Cluster, End
 from monitor.cli.explain_walk import Walk
 from monitor.policy import addresses
+from monitor.policy.engine import Engine
 
 MOST_PAIRS = 100
 MOST_DIFFERING = 3
@@ -39,10 +40,11 @@ class Answer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     to_change: tuple[str, ...] = ()
     pending: Pending | None = None
     pods_differ: tuple[str, ...] = ()
-    note: Literal["", "within one endpoint"] = ""
+    note: Literal["", "within one endpoint", "neither end is in the cluster"] = ""
 
 
 def answer(cluster: Cluster, source: End, destination: End, wanted: Asked, *, origin: str) -> Answer:
+    source, destination = _apart(cluster.engine, source, destination)
     connection = explain_ends.connection(source, destination, wanted)
     base = Answer(
         source=source.title,
@@ -53,8 +55,8 @@ def answer(cluster: Cluster, source: End, destination: End, wanted: Asked, *, or
         as_of=origin,
         walks=(),
     )
-    if source.endpoint is not None and source.endpoint == destination.endpoint:
-        return replace(base, note="within one endpoint")
+    if source.endpoint == destination.endpoint:
+        return replace(base, note="neither end is in the cluster" if source.endpoint is None else "within one endpoint")
     verdict = cluster.engine.judge(connection, source=source.endpoint, destination=destination.endpoint)
     question = explain_changes.Question(cluster=cluster, connection=connection, source=source, destination=destination)
     return replace(
@@ -65,6 +67,29 @@ def answer(cluster: Cluster, source: End, destination: End, wanted: Asked, *, or
         pending=_pending(question, verdict),
         pods_differ=tuple(islice(_differing(question, wanted, verdict.decision), MOST_DIFFERING)),
     )
+
+
+def _apart(engine: Engine, source: End, destination: End) -> tuple[End, End]:
+    """Of a workload and itself two pods, where it has two: no policy is asked when a pod reaches itself."""
+    if source.endpoint is None or source.endpoint != destination.endpoint:
+        return source, destination
+    if destination.others:
+        destination = _second(engine, destination)
+    elif source.others:
+        source = _second(engine, source)
+    return _with_pod(engine, source), _with_pod(engine, destination)
+
+
+def _second(engine: Engine, end: End) -> End:
+    """The workload, with its second pod asked and its first among the others."""
+    second, *rest = end.others
+    return replace(_moved(engine, end, second), title=end.title, others=(*filter(None, (end.endpoint,)), *rest))
+
+
+def _with_pod(engine: Engine, end: End) -> End:
+    """Titled also with the pod that is asked."""
+    pod = explain_ends.title_of(engine.endpoints[end.endpoint or ""])
+    return end if pod in end.title else replace(end, title=f"{end.title} ({pod})")
 
 
 def _walks(question: explain_changes.Question, *, is_pending: bool) -> Iterator[Walk]:
@@ -90,19 +115,19 @@ def _differing(question: explain_changes.Question, wanted: Asked, decision: Deci
     for a, b in islice(product(sources, destinations), 1, MOST_PAIRS):
         if a == b:
             continue
-        ends = [_moved(question, end, name) for end, name in ((question.source, a), (question.destination, b))]
+        ends = [_moved(engine, end, name) for end, name in ((question.source, a), (question.destination, b))]
         found = engine.judge(explain_ends.connection(ends[0], ends[1], wanted), source=a, destination=b).decision
         if found is not decision:
             yield f"{ends[0].title} → {ends[1].title} is {found.value}"
 
 
-def _moved(question: explain_changes.Question, end: End, endpoint: str | None) -> End:
+def _moved(engine: Engine, end: End, endpoint: str | None) -> End:
     if endpoint is None or endpoint == end.endpoint:
         return end
-    found = question.cluster.engine.endpoints[endpoint]
+    found = engine.endpoints[endpoint]
     return replace(
         end,
-        title=f"{found.namespace}/{found.name}",
+        title=explain_ends.title_of(found),
         endpoint=endpoint,
         addresses=tuple(addresses.text(address) for address in found.addresses),
     )

@@ -73,18 +73,18 @@ def _at_address(engine: Engine, text: str) -> End:
     if not found:
         return End(title=text, endpoint=None, addresses=(text,))
     return End(
-        title=f"{text} ({_name(found[0])})", endpoint=found[0].id, addresses=(text,), namespace=found[0].namespace
+        title=f"{text} ({title_of(found[0])})", endpoint=found[0].id, addresses=(text,), namespace=found[0].namespace
     )
 
 
-def _name(endpoint: Endpoint) -> str:
+def title_of(endpoint: Endpoint) -> str:
     return f"host/{endpoint.name}" if endpoint.is_host else f"{endpoint.namespace}/{endpoint.name}"
 
 
 def _host(engine: Engine, name: str) -> End:
     found = engine.endpoints.get(f"host:{name}")
     if found is None:
-        raise UserError(_not_there(f"host/{name}", (_name(one) for one in engine.endpoints.values() if one.is_host)))
+        raise UserError(_not_there(f"host/{name}", (title_of(one) for one in engine.endpoints.values() if one.is_host)))
     return _of((found,), f"host/{name}")
 
 

@@ -13,6 +13,13 @@ WORDS = {Decision.ALLOW: "ALLOWED", Decision.DENY: "DENIED", Decision.UNKNOWN: "
 _HEADS = {Direction.EGRESS: "leaving {} (egress)", Direction.INGRESS: "entering {} (ingress)"}
 _MARKS = {"allow": "✔ ALLOW", "deny": "✘ DENY"}
 
+_NOTES = {
+    "within one endpoint": "What reaches itself never leaves itself: no policy is asked.",
+    "neither end is in the cluster": (
+        "Neither end is a pod or a host endpoint of this cluster: nothing here polices it."
+    ),
+}
+
 
 def text(answer: Answer) -> str:
     return "".join(f"{printable(line)}\n" for line in _lines(answer))
@@ -22,7 +29,7 @@ def _lines(answer: Answer) -> Iterator[str]:
     ends = f"{answer.source} → {answer.destination}"
     yield f"{WORDS[answer.decision]}  {ends}  {answer.connection}    {answer.of}, {answer.as_of}"
     if answer.note:
-        yield "Traffic of an endpoint to itself does not leave it: no policy is asked."
+        yield _NOTES[answer.note]
         return
     for walk in answer.walks:
         yield ""

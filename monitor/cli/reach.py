@@ -148,6 +148,8 @@ def _lines(
     from monitor.policy.reach import Posture, Stage  # noqa: PLC0415 - as above
 
     posture = Posture.of_facts(facts)
+    if not posture.endpoints:
+        raise CannotEvaluateError("nothing to evaluate: the input holds no pod or host endpoint that policy can judge")
     found = posture.reach_between(
         {name: groups[name] for name in wanted.sources},
         {name: groups[name] for name in wanted.destinations},

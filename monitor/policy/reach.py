@@ -94,6 +94,11 @@ class Posture:
         return len(self._classes.list)
 
     @property
+    def endpoints(self) -> Collection[str]:
+        """Ids of whoever is judged."""
+        return self._classes.of_endpoint.keys()
+
+    @property
     def _classes(self) -> Classes:
         return self._ground.classes
 

@@ -190,7 +190,8 @@ def test_a_mistyped_command_names_the_one_that_was_meant():
 
 
 def test_reach_of_files_loads_no_broker_database_settings_or_event_loop(tmp_path):
-    (tmp_path / "ns.yaml").write_text("{apiVersion: v1, kind: Namespace, metadata: {name: shop}}\n")
+    pod = "{apiVersion: v1, kind: Pod, metadata: {name: web, namespace: shop}, spec: {containers: [{name: c}]}}\n"
+    (tmp_path / "pod.yaml").write_text(pod)
     script = (
         "import sys; from monitor.cli import main; main.app(standalone_mode=False); "
         "print('loaded', *sorted({'asyncio', 'pydantic', 'sqlalchemy', 'aiokafka', 'faust'} & sys.modules.keys()))"

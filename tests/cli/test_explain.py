@@ -203,6 +203,16 @@ def test_a_name_that_is_not_there_is_told_with_what_is_near(asked):
     assert "did you mean payments/StatefulSet/ledger" in str(error)
 
 
+def test_a_host_that_is_not_there_is_told_with_what_is_near(asked):
+    host = {"apiVersion": CALICO, "kind": "HostEndpoint", "metadata": {"name": "edge"}}
+    host["spec"] = {"node": "n1", "interfaceName": "*", "expectedIPs": ["192.0.2.7"]}
+
+    error = asked(*BASICS, host, to="host/egde").exception
+
+    assert isinstance(error, UserError)
+    assert "did you mean host/edge" in str(error)
+
+
 def test_a_pod_on_the_hosts_network_has_no_verdict(asked):
     host = workload("agent", "shop")
     host["spec"]["template"]["spec"]["hostNetwork"] = True
@@ -231,7 +241,36 @@ def test_one_source_is_needed(asked):
 def test_to_itself_no_policy_is_asked(asked):
     result = asked(WEB, to="shop/Deployment/web")
 
-    assert "does not leave it" in result.stdout
+    assert "What reaches itself never leaves itself: no policy is asked." in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("source", "to"),
+    [
+        ("shop/Deployment/web", "shop/Deployment/web"),
+        ("shop/web-0", "shop/Deployment/web"),
+        ("shop/Deployment/web", "shop/web-0"),
+    ],
+)
+def test_between_the_pods_of_one_workload_policy_is_asked(asked, source, to):
+    web = workload("web", "shop")
+    web["spec"]["replicas"] = 3
+    closed = kubernetes("closed", "shop", podSelector={}, policyTypes=["Ingress", "Egress"])
+
+    result = asked(web, closed, source=source, to=to)
+
+    assert result.stdout.startswith("DENIED")
+    assert "no rule matched: end of tier" in result.stdout
+    assert "shop/web-0" in result.stdout.splitlines()[0]
+    assert "shop/web-1" in result.stdout.splitlines()[0]
+
+
+def test_between_two_strangers_nobody_polices(asked):
+    result = asked(WEB, source="8.8.8.8", to="1.1.1.1")
+
+    assert result.exit_code == 0
+    assert "Neither end is a pod or a host endpoint of this cluster: nothing here polices it." in result.stdout
+    assert "To deny" not in result.stdout
 
 
 def test_every_suggestion_flips_the_answer(asked):

@@ -14,7 +14,7 @@ import typer
 import yaml
 from typer.testing import CliRunner
 
-from models.errors import UserError
+from models.errors import CannotEvaluateError, UserError
 from monitor.cli import reach, reach_forms
 from monitor.cli.reach import Line
 
@@ -125,6 +125,36 @@ def test_staged_policies_count_when_they_are_asked_for(run):
 
 def test_nothing_allowed_is_said(run):
     assert run("--from", "data/*", "--to", "shop/*").stdout == "no connection is allowed\n"
+
+
+ON_THE_HOST = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "agent", "namespace": "shop"},
+    "spec": {"hostNetwork": True, "containers": [{"name": "c"}]},
+}
+NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
+
+
+@pytest.mark.parametrize("by", ["workload", "namespace", "domain"])
+@pytest.mark.parametrize(
+    "objects",
+    [
+        [],
+        [NAMESPACE],
+        [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "shop"}}],
+        [NAMESPACE, policy("shop-in", "shop")],
+        [ON_THE_HOST],
+    ],
+    ids=["nothing", "a namespace", "a config map", "a policy", "a pod of the host's network"],
+)
+def test_without_an_endpoint_there_is_nothing_to_evaluate(run, objects, by):
+    """Nobody was judged: that is not the answer that nothing is allowed."""
+    result = run("--by", by, objects=objects)
+
+    assert isinstance(result.exception, CannotEvaluateError)
+    assert "nothing to evaluate" in str(result.exception)
+    assert result.stdout == ""
 
 
 def test_a_name_that_matches_nothing_is_told(run):
