@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shlex
 import sys
+from collections import Counter
 from datetime import datetime
 from importlib import metadata
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.5
 MOST_AT_ONCE = 12  # lines of one look; more are counted
+OPENING = frozenset({"opened", "reopened"})
 
 
 class Teller:
@@ -32,7 +34,8 @@ class Teller:
         self._is_quiet = is_quiet
         self._last = 0
         self._last_change = 0
-        self._opened: dict[str, datetime] = {}  # finding -> when it was opened, as far as it was told here
+        self._opened: dict[str, datetime] = {}  # finding -> when it was opened, as far as it was seen here
+        self._untold: set[str] = set()  # findings that were opened among what was only counted
         self._shown = asyncio.Event()
 
     def greet(self, tree: Tree) -> None:
@@ -99,10 +102,19 @@ class Teller:
         return pairs.effects_after(look, self._cluster, self._last_change, limit=100_000)
 
     def _tell(self, rows: list[queries.TransitionRow]) -> None:
-        for row in rows[:MOST_AT_ONCE]:
-            typer.echo(posture_text.transition(row, self._opened.get(row.finding_id)))
-        if len(rows) > MOST_AT_ONCE:
-            typer.echo(f"          … and {len(rows) - MOST_AT_ONCE} more: segmon findings, or the status page")
-        self._opened |= {row.finding_id: row.at for row in rows if row.transition in {"opened", "reopened"}}
+        told, counted = rows[:MOST_AT_ONCE], rows[MOST_AT_ONCE:]
+        for row in told:
+            typer.echo(posture_text.transition(row, self._opened.get(row.finding_id)) + self._before(row))
+        if counted:
+            numbers = Counter(row.severity for row in counted)
+            severities = ", ".join(f"{numbers[each]} {each}" for each in queries.SEVERITIES if each in numbers)
+            typer.echo(f"          … and {len(counted)} more ({severities}): segmon findings, or the status page")
+        self._opened |= {row.finding_id: row.at for row in rows if row.transition in OPENING}
+        self._untold -= {row.finding_id for row in told}
+        self._untold |= {row.finding_id for row in counted if row.transition in OPENING}
         if rows:
             self._last = max(row.id for row in rows)
+
+    def _before(self, row: queries.TransitionRow) -> str:
+        """Behind an end whose beginning was only counted."""
+        return " (opened before)" if row.transition == "resolved" and row.finding_id in self._untold else ""
