@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -67,16 +67,16 @@ def upgrade(ctx: typer.Context, *, database: Url = None) -> None:
 
 
 @db_app.command("retire")
-def retire(ctx: typer.Context, *, database: Url = None, cluster: ClusterName = None) -> None:
+def retire(ctx: typer.Context, *, database: Url = None, data: DataOption = None, cluster: ClusterName = None) -> None:
     """Let go of what is older than keep.days and keep.window_days say. Once a day will do; the chain still verifies."""
     from monitor import clock  # noqa: PLC0415 - as all imports here: only these commands need them
     from monitor.store.retiring import Limits  # noqa: PLC0415
 
-    settings, now = loaded(ctx, {"database.url": database}), clock.now()
+    settings, now = loaded(ctx), clock.now()
     limits = Limits(
         rows=now - timedelta(days=settings.keep.days), windows=now - timedelta(days=settings.keep.window_days)
     )
-    store = opened(settings)
+    store = record_of(ctx, database, data)
     for name in clusters_of(store, cluster):
         gone = store.retire(name, limits, now)
         told = ", ".join(f"{rows} of {table}" for table, rows in gone.items()) or "nothing"
@@ -120,32 +120,69 @@ def findings(
     ctx: typer.Context,
     *,
     cluster: ClusterName = None,
-    domain: Annotated[str, typer.Option(help="Only findings that belong to this domain.")] = "",
+    domain: Annotated[str, typer.Option(help="Only findings that count in this domain (name or level/name).")] = "",
     control: Annotated[str, typer.Option(help="Only this control.")] = "",
     severity: Annotated[str, typer.Option(help="This severity and above.")] = "info",
     output: Annotated[Output, typer.Option()] = Output.TABLE,
     database: Url = None,
     data: DataOption = None,
 ) -> None:
-    """Open findings, worst first. Exit 1 if there are any, 3 if nothing was evaluated lately."""
-    from monitor.store import queries  # noqa: PLC0415
-
+    """Open findings with their fix, worst first. Exit 1 if there are any, 3 if nothing was evaluated lately."""
     if severity not in SEVERITIES:
         raise UserError(f"no severity {severity!r}; known: {', '.join(SEVERITIES)}")
+    _check_control(control)
     store = record_of(ctx, database, data)
-    rows: list[dict[str, Any]] = []
+    rows: list[queries.FindingRow] = []
     unevaluated: list[str] = []
-    for name in clusters_of(store, cluster):
-        with store.look() as connection:
-            found = queries.open_findings(connection, name)
-            unevaluated += _unevaluated(connection, name)
-        rows += [finding_row(row) for row in found if _is_wanted(row, domain, control, severity)]
-    emit(rows, ("severity", "domain", "control", "subject", "since", "state", "sentence"), output)
+    for name in _clusters_with(store, cluster, domain):
+        with store.look() as look:
+            found = _open_in(look, name, domain)
+            unevaluated += _unevaluated(look, name)
+        rows += [row for row in found if _is_wanted(row, control, severity)]
+    _print_findings(rows, output)
     if not rows and unevaluated:
         raise CannotEvaluateError("; ".join(unevaluated) + "\n       fix: see `segmon doctor`")
     for line in unevaluated:
         typer.echo(f"last known: {line}", err=True)
     raise typer.Exit(1 if rows else 0)
+
+
+def _print_findings(rows: Sequence[queries.FindingRow], output: Output) -> None:
+    from monitor.cli import posture_text  # noqa: PLC0415
+
+    if output is not Output.TABLE:
+        columns = ("severity", "domain", "control", "subject", "since", "state", "sentence", "fix", "owner", "waiver")
+        emit([finding_row(row) for row in rows], columns, output)
+    for row in rows if output is Output.TABLE else ():
+        typer.echo(posture_text.finding(row))
+
+
+def _check_control(control: str) -> None:
+    """A misspelt control has no findings: it must not look like compliance."""
+    from monitor.compliance import catalogue  # noqa: PLC0415
+
+    known = [each.id for each in catalogue.CONTROLS]
+    if control and control not in known:
+        raise UserError(f"no control {control!r}; known: {', '.join(sorted(known))}")
+
+
+def _clusters_with(store: Store, cluster: str | None, domain: str) -> list[str]:
+    """The clusters asked for that have the domain; UserError if none has."""
+    known: set[str] = set()
+    names = clusters_of(store, cluster)
+    found = [name for name in names if not domain or _domain_id(store, name, domain, known)]
+    if not found:
+        raise UserError(f"no domain {domain!r}; known: {', '.join(sorted(known)) or 'none'}")
+    return found
+
+
+def _open_in(look: queries.Look, cluster: str, domain: str) -> list[queries.FindingRow]:
+    from monitor.store import queries  # noqa: PLC0415
+
+    if not domain:
+        return queries.open_findings(look, cluster)
+    ids = [row.id for row in queries.domains(look, cluster) if domain in {row.id, row.name}]
+    return queries.findings_counted_in(look, cluster, ids[0])
 
 
 def _unevaluated(look: queries.Look, cluster: str) -> list[str]:
@@ -164,15 +201,11 @@ def _unevaluated(look: queries.Look, cluster: str) -> list[str]:
     return []
 
 
-def _is_wanted(row: Any, domain: str, control: str, severity: str) -> bool:
-    return (
-        (not domain or domain in {row.domain, row.domain.partition("/")[2]})
-        and (not control or control == row.control)
-        and SEVERITIES.index(row.severity) >= SEVERITIES.index(severity)
-    )
+def _is_wanted(row: queries.FindingRow, control: str, severity: str) -> bool:
+    return (not control or control == row.control) and SEVERITIES.index(row.severity) >= SEVERITIES.index(severity)
 
 
-def finding_row(row: Any) -> dict[str, Any]:
+def finding_row(row: queries.FindingRow) -> dict[str, Any]:
     """A finding as the command line shows it; the same fields in JSON."""
     return {
         "id": row.id,
@@ -232,7 +265,7 @@ def _described(store: Store, cluster: str, identity: str) -> str:
         recent = queries.statuses_between(connection, cluster, now - timedelta(days=30), now)
         inputs = queries.inputs(connection, cluster)
         members = queries.members(connection, cluster, identity)
-        found = queries.open_findings(connection, cluster, identity)
+        found = queries.findings_counted_in(connection, cluster, identity)
         reach, unknown = pairs.of(connection, cluster, identity), pairs.why_unknown(connection, cluster, now)
         moves = [move for move in queries.last_transitions(connection, cluster, 200) if move.domain == identity]
     lines = [
@@ -242,15 +275,11 @@ def _described(store: Store, cluster: str, identity: str) -> str:
         "posture",
     ]
     for status in statuses:
-        shares = queries.shares(
-            [each for each in recent if (each.domain, each.control) == (identity, status.control)],
-            inputs,
-            (now - timedelta(days=30), now),
-        )
-        share = f"{shares.compliant / shares.total:.1%} of 30 days" if shares.total else "not evaluated yet"
+        its_own = [each for each in recent if (each.domain, each.control) == (identity, status.control)]
         since = status.from_at.isoformat(timespec="seconds")
         reason = f" ({status.reason})" if status.reason else ""
-        lines.append(f"  {_word(status.outcome):16}{status.control:28}since {since}  {share}{reason}")
+        told = _compliant_share(its_own, inputs, now)
+        lines.append(f"  {_word(status.outcome):17} {status.control:27} since {since}  {told}{reason}")
     lines += ["", f"members ({len(members)})"]
     lines += [f"  {member.subject}  {len(member.pods)} pod(s)" for member in members]
     if row.level != "cluster":  # it is in no pair
@@ -263,6 +292,21 @@ def _described(store: Store, cluster: str, identity: str) -> str:
     lines += ["", "last changes"]
     lines += [f"  {move.at:%m-%d %H:%M:%S}  {move.transition:10}{move.control} · {move.subject}" for move in moves[:10]]
     return "\n".join(printable(line) for line in lines)
+
+
+def _compliant_share(statuses: Sequence[queries.StatusRow], inputs: Sequence[queries.InputRow], now: datetime) -> str:
+    """Of the last 30 days, or of what is recorded of them: what was before the record is no part of it."""
+    from monitor.store import queries  # noqa: PLC0415
+    from monitor.web.views import age  # noqa: PLC0415
+
+    month = now - timedelta(days=30)
+    begin = max(month, min((row.from_at for row in statuses), default=now))
+    shares = queries.shares(statuses, inputs, (begin, now))
+    if not shares.total:
+        return "–"
+    span = "30 days" if begin == month else f"the {age((now - begin).total_seconds())} on record"
+    compliant, missing = (seconds / shares.total for seconds in (shares.compliant, shares.not_evaluated))
+    return f"compliant {compliant:.1%} of {span}, {missing:.1%} not evaluated"
 
 
 def _reach(identity: str, rows: Sequence[pairs.ReachRow], unknown: str) -> Iterator[str]:

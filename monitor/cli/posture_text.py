@@ -42,26 +42,17 @@ def posture(look: queries.Look, cluster: str) -> str:
     outcomes: dict[str, dict[str, str]] = {}
     for row in queries.open_statuses(look, cluster):
         outcomes.setdefault(row.domain, {})[row.control] = row.outcome
-    findings = queries.open_findings(look, cluster)
     rows = [
         [
             printable(row.name),
             row.level,
             *(_cell(outcomes.get(row.id, {}), controls) for controls in COLUMNS.values()),
             _others(outcomes.get(row.id, {})),
-            _counted(_of_domain(look, cluster, row.id, findings)),
+            _counted(queries.findings_counted_in(look, cluster, row.id)),
         ]
         for row in queries.domains(look, cluster)
     ]
     return table(rows, ["domain", "level", *COLUMNS, "other controls", "findings"])
-
-
-def _of_domain(
-    look: queries.Look, cluster: str, domain: str, findings: list[queries.FindingRow]
-) -> list[queries.FindingRow]:
-    """A finding belongs to the smallest domain that holds its subject, and is counted in the larger ones."""
-    subjects = {member.subject for member in queries.members(look, cluster, domain)}
-    return [row for row in findings if row.domain == domain or row.subject in subjects]
 
 
 def _cell(outcomes: dict[str, str], controls: Sequence[str]) -> str:
@@ -80,6 +71,22 @@ def _counted(findings: list[queries.FindingRow]) -> str:
     words = [f"{counted[each]} {each}" for each in queries.SEVERITIES if counted[each]]
     waived = sum(row.state == "waived" for row in findings)
     return ", ".join(words) + (f" ({waived} waived)" if waived else "") if words else "–"
+
+
+def finding(row: queries.FindingRow) -> str:
+    """What is wrong with what and since when; what mends it."""
+    state = row.state if row.state != "open" else "since"
+    known = ", last known" if row.is_last_known else ""
+    since = f"{state} {row.opened_at:%Y-%m-%d %H:%M:%S}{known}"
+    lines = [
+        f"{row.severity:9} {row.domain} · {row.control} · {row.subject}   {since}",
+        f"          {row.sentence}",
+    ]
+    if row.waiver:
+        lines.append(f"          waiver: {row.waiver}")
+    if row.fix:
+        lines.append(f"          fix: {row.fix}")
+    return "\n".join(printable(line) for line in lines)
 
 
 def transition(row: queries.TransitionRow, opened_at: datetime | None = None) -> str:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from models.errors import CannotEvaluateError, UserError
-from monitor.cli.context import Output, emit, loaded, moment, printable
-from monitor.cli.database import ClusterName, Url, clusters_of, opened
+from monitor.cli.context import Output, emit, moment, printable
+from monitor.cli.database import ClusterName, Url, clusters_of, record_of
+from monitor.cli.sources import DataOption
 
 if TYPE_CHECKING:
     from monitor.reports.gathering import Making, Progress
@@ -38,6 +39,7 @@ def create(
     every: Annotated[bool, typer.Option("--all", help="All domains of the cluster.")] = False,
     cluster: ClusterName = None,
     database: Url = None,
+    data: DataOption = None,
 ) -> None:
     """One report for a period. Exit 3 if nothing was evaluated in it."""
     from monitor.reports import making  # noqa: PLC0415 - as all imports here: only these commands need them
@@ -45,7 +47,7 @@ def create(
 
     if every == bool(domain):
         raise UserError("which domains? give --domain level/name, or --all")
-    store = opened(loaded(ctx, {"database.url": database}))
+    store = record_of(ctx, database, data)
     period = moment(from_, "--from"), moment(to, "--to")
     now = _making(store)
     told = _Told()
@@ -67,6 +69,7 @@ def due(
     out: Out,
     cluster: ClusterName = None,
     database: Url = None,
+    data: DataOption = None,
 ) -> None:
     """Reports of the periods that are over, once each, however often and from wherever this is run.
 
@@ -77,7 +80,7 @@ def due(
     from monitor.reports import scheduling  # noqa: PLC0415
 
     kinds = [_schedule(wanted) for wanted in schedule]
-    store = opened(loaded(ctx, {"database.url": database}))
+    store = record_of(ctx, database, data)
     now = _making(store)
     told = _Told()
     for name in _clusters_so_far(store, cluster):
@@ -161,11 +164,12 @@ def list_(
     output: Annotated[Output, typer.Option()] = Output.TABLE,
     cluster: ClusterName = None,
     database: Url = None,
+    data: DataOption = None,
 ) -> None:
     """The reports that were made, newest first."""
     from msgspec import structs  # noqa: PLC0415
 
-    store = opened(loaded(ctx, {"database.url": database}))
+    store = record_of(ctx, database, data)
     rows = [structs.asdict(row) for name in clusters_of(store, cluster) for row in store.reports(name)]
     emit(rows, ("id", "cluster", "domain", "schedule", "from_at", "to_at", "made_at", "place"), output)
 
@@ -179,6 +183,7 @@ def verify(
         str | None,
         typer.Option("--database", help="URL of the record to hold the manifest against.", show_default=False),
     ] = None,
+    data: DataOption = None,
 ) -> None:
     """Compare every file with the manifest, and the manifest with the record. Exit 3 names the first that differs."""
     from monitor.reports import checking  # noqa: PLC0415
@@ -186,12 +191,13 @@ def verify(
     found = checking.check(folder)
     manifest = found.manifest
     typer.echo(f"✔ {printable(manifest.report)}: {len(manifest.files)} files are as they were made")
-    if database is None:
+    if database is None and data is None:
         typer.echo(
-            f"? the manifest was not held against the record: give --database URL; its SHA-256 is {found.digest}"
+            "? the manifest was not held against the record: give --database URL or --data DIR; "
+            f"its SHA-256 is {found.digest}"
         )
         return
-    number = checking.check_record(opened(loaded(ctx, {"database.url": database})), found, folder)
+    number = checking.check_record(record_of(ctx, database, data), found, folder)
     typer.echo(f"✔ the manifest is that of {number} in the record of {printable(manifest.cluster)}: {found.digest}")
 
 

@@ -237,8 +237,7 @@ def _result(wanted: Wanted, tree: Tree) -> int:
         else:
             typer.echo(posture_text.posture(look, wanted.cluster))
             for row in findings:
-                typer.echo(f"{row.severity:9} {row.domain.partition('/')[2]} · {row.control} · {row.subject}")
-                typer.echo(f"          {row.sentence}")
+                typer.echo(posture_text.finding(row))
     if not any(row.outcome not in {"error", "skip"} for row in statuses):
         return 3
     return 1 if findings else 0

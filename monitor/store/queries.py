@@ -153,6 +153,12 @@ def open_findings(connection: Connection, cluster: str, domain: str = "") -> lis
     return sorted(rows, key=lambda row: (SEVERITIES.index(row.severity), row.opened_at, row.domain, row.id))
 
 
+def findings_counted_in(connection: Connection, cluster: str, domain: str) -> list[FindingRow]:
+    """Open findings of a domain, and those that belong to smaller ones and are about its members (controls.md 2)."""
+    subjects = {member.subject for member in members(connection, cluster, domain)}
+    return [row for row in open_findings(connection, cluster) if row.domain == domain or row.subject in subjects]
+
+
 def domains(connection: Connection, cluster: str) -> list[DomainRow]:
     """Those that exist, larger ones first."""
     members = (

@@ -7,8 +7,9 @@ import sys
 
 import pytest
 from msgspec import structs
-from store.recordings import START, failing, passing, recording, seen
+from store.recordings import START, control, failing, passing, posture, recording, seen, subject
 
+from models.compliance import Domain, Outcome
 from models.recording import Reach, ReachUpdate
 from monitor import clock
 from monitor.cli import context, main
@@ -58,6 +59,40 @@ def test_findings_as_json_hold_proof_and_fix(record):
     [finding] = json.loads(done.stdout)
     assert finding["trace"] == ["no policy selects it"]
     assert finding["fix"] == "close it"
+
+
+def test_findings_are_listed_with_their_fix(record):
+    done = segmon("findings", "--database", record)
+
+    assert "fix: close it" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "known"),
+    [(("--domain", "shpo"), "known: namespace/shop"), (("--control", "nope"), "flow-escaped")],
+)
+def test_a_misspelt_domain_or_control_is_no_compliance(record, arguments, known):
+    done = segmon("findings", *arguments, "--database", record)
+
+    assert done.returncode == 2
+    assert known in done.stderr
+
+
+def test_a_larger_domain_counts_the_findings_of_its_members(tmp_path):
+    tenant = Domain(id="tenant/blue", level="tenant", name="blue")
+    url = f"sqlite:///{tmp_path}/segmon.db"
+    store = Store.open(url)
+    store.upgrade()
+    whole = posture(control(Outcome.FAIL, subject(Outcome.FAIL)), domain=tenant)
+    counting = structs.replace(whole, results=(structs.replace(whole.results[0], subjects=()),))
+    store.record(recording(1, failing(), counting))
+    store.close()
+
+    listed = segmon("findings", "--domain", "blue", "--database", url)
+    described = segmon("describe", "domain", "blue", "--database", url)
+
+    assert (listed.returncode, "shop/Deployment/web" in listed.stdout) == (1, True)
+    assert "open findings (1)" in described.stdout
 
 
 def test_no_findings_end_with_0_only_if_something_was_evaluated(tmp_path):
@@ -216,7 +251,7 @@ def test_reach_of_files_loads_no_broker_database_settings_or_event_loop(tmp_path
         (("findings",), {"SEGMON_KAFKKA__BOOTSTRAP": "x"}, "did you mean 'kafka'"),
         (("--config", "/absent.yaml", "findings"), {}, "cannot read settings /absent.yaml"),
         (("up",), {}, "give one of --demo, --manifests DIR and --kubeconfig FILE"),
-        (("collect",), {}, "collect needs a file to remember how far it read"),
+        (("collect", "--metrics-listen", "127.0.0.1:0"), {}, "collect needs a file to remember how far it read"),
     ],
 )
 def test_what_a_person_can_mend_is_told_without_a_traceback(arguments, environment, said):
