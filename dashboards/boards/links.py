@@ -74,10 +74,6 @@ def to_health() -> dict[str, Any]:
     return _link("What is not fresh, and why", board(HEALTH, "${cluster:queryparam}"))
 
 
-def to_changes() -> dict[str, Any]:
-    return _link("The changes", board(CHANGES, "${cluster:queryparam}"))
-
-
 def everywhere() -> list[dict[str, Any]]:
     """The boards of segmon, in the head of each."""
     return [

@@ -132,11 +132,6 @@ class Marks:
             if not nodes or "@" not in each.source or each.source.rpartition("@")[2] in nodes
         )
 
-    @property
-    def sources_heard(self) -> int:
-        """How many log sources there are, silent ones included."""
-        return sum(heard.fact.sources for heard in self._heard.values())
-
     def _unreadable(self, unread: Mapping[FactKey, str]) -> Iterator[tuple[str, str]]:
         """Kinds of which a fact cannot be read, and all of them while a key cannot."""
         if self._lost_keys:
