@@ -90,10 +90,10 @@ async def test_lines_sent_again_after_a_kill_before_the_checkpoint_are_counted_o
     async with world.scene() as scene, matching(world):
         await scene.list_all(*CLUSTER)
         for _ in range(3):
-            places = Forgetful(log.with_suffix(".places"))
+            before, places = counted(world), Forgetful(log.with_suffix(".places"))
             async with collecting_from(world, log, places=places):
                 write(log, [line(number) for number in range(1000, 1150)])
-                await asyncio.sleep(0.3)
+                await world.until(lambda before=before: counted(world) > before, "some of the new lines are counted")
         await world.until(lambda: counted(world) == 750, "all lines are counted")
         async with collecting_from(world, log):
             write(log, [line(5000)])
