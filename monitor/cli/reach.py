@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import gc
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated
 
@@ -79,7 +79,7 @@ def reach(
     loaded.tell()
     groups = _groups(loaded.facts, loaded.cluster, by)
     lines = _lines(loaded.facts, groups, Wanted(groups, from_, to), is_pending=pending)
-    _write(lines, output, by)
+    _write(lines, output, by, loaded.missing())
     gc.freeze()  # nor is it looked through when the interpreter ends
     if loaded.unread:
         raise typer.Exit(CannotEvaluateError.exit_code)
@@ -182,7 +182,7 @@ def _outside(found: Mapping[str, Iterable[tuple[object, object]]], *, is_source:
             )
 
 
-def _write(lines: list[Line], output: Form, by: By) -> None:
+def _write(lines: list[Line], output: Form, by: By, missing: Sequence[str]) -> None:
     from monitor.cli import reach_forms  # noqa: PLC0415 - as above
 
     match output:
@@ -193,7 +193,7 @@ def _write(lines: list[Line], output: Form, by: By) -> None:
         case Form.JSON:
             text = reach_forms.json_lines(lines)
         case Form.DOT:
-            text = reach_forms.dot(lines)
+            text = reach_forms.dot(lines, missing)
         case Form.HTML:
-            text = reach_forms.html(lines, by.value)
+            text = reach_forms.html(lines, by.value, missing)
     sys.stdout.write(text)

@@ -74,13 +74,17 @@ def _said(line: Line) -> str:
 # --- Graphviz ----------------------------------------------------------------------------------------------------
 
 
-def dot(lines: Sequence[Line]) -> str:
+def dot(lines: Sequence[Line], missing: Sequence[str] = ()) -> str:
+    """`missing`: what was not read; a comment has the lines, the picture says that there are some."""
     drawn = [
+        *(f"// incomplete: {printable(line)}" for line in missing),
         "digraph reach {",
         "  rankdir=LR;",
         '  node [shape=box, fontname="sans-serif"];',
         '  edge [fontname="sans-serif"];',
     ]
+    if missing:
+        drawn.append('  label="incomplete: not all input was read";')
     names = sorted({end for line in lines for end in (_end(line, line.source), _end(line, line.destination))})
     drawn += [f"  {_quoted(name)}{' [shape=ellipse]' if name.startswith(OUTSIDE) else ''};" for name in names]
     for line in lines:
@@ -106,14 +110,18 @@ thead th{position:sticky;top:0;background:#f2f4f7;z-index:1}
 thead th span{writing-mode:vertical-rl;transform:rotate(180deg);white-space:nowrap}
 tbody th{position:sticky;left:0;background:#f2f4f7;white-space:nowrap}
 td.all{background:#f9d7d3}td.some{background:#e2f0d9}td.unknown{background:#fff2cc}td.none{color:#9aa0a6;text-align:center}
+[role=alert]{background:#fff2cc;border-left:.3rem solid #b7791f;padding:.25rem .5rem;margin:.25rem 0}
 caption{text-align:left;padding-bottom:.5rem}
 @media (prefers-color-scheme:dark){body{background:#15181c;color:#e6e6e6}th,thead th,tbody th{background:#22272e}
-td.all{background:#5c2b29}td.some{background:#2c4a2e}td.unknown{background:#584a1a}th,td{border-color:#3a414b}}
+[role=alert],td.unknown{background:#584a1a}td.all{background:#5c2b29}td.some{background:#2c4a2e}th,td{border-color:#3a414b}}
 """
 
 
-def html(lines: Sequence[Line], by: str) -> str:
-    """One file without script or outside references. UserError when the matrix would be too wide to read."""
+def html(lines: Sequence[Line], by: str, missing: Sequence[str] = ()) -> str:
+    """One file without script or outside references. UserError when the matrix would be too wide to read.
+
+    `missing`: what was not read; the page says so above the matrix.
+    """
     rows = _ends(line.source for line in lines)
     columns = _ends(line.destination for line in lines)
     if max(len(rows), len(columns)) > WIDEST_MATRIX:
@@ -125,10 +133,11 @@ def html(lines: Sequence[Line], by: str) -> str:
     for line in lines:
         cells.setdefault((line.source, line.destination), []).append(line)
     head = "".join(f"<th scope=col><span>{_escaped(name)}</span></th>" for name in columns)
+    banner = "".join(f'<p role="alert">incomplete: {_escaped(line)}</p>' for line in missing)
     body = "".join(_html_row(name, columns, cells) for name in rows)
     return (
         "<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport content='width=device-width'>"
-        f"<title>Who may reach whom</title><style>{_STYLE}</style></head><body><h1>Who may reach whom, by {by}</h1>"
+        f"<title>Who may reach whom</title><style>{_STYLE}</style></head><body><h1>Who may reach whom, by {by}</h1>{banner}"
         "<table><caption>Rows open connections to columns. Red: everything, or everything but; green: "
         f"what is named; yellow: cannot be known; ·: nothing.</caption>"
         f"<thead><tr><th>from \\ to</th>{head}</tr></thead>"

@@ -74,11 +74,13 @@ class Loaded(Struct, frozen=True, kw_only=True):
 
     def tell(self) -> None:
         """What was not read, on stderr."""
-        for line in (*self.unread[:_SHOWN], *self.notes[:_SHOWN]):
+        for line in (*self.missing(), *self.notes[:_SHOWN]):
             print(line, file=sys.stderr)  # noqa: T201 - this is where a command tells what it did not read
-        hidden = max(len(self.unread) - _SHOWN, 0)
-        if hidden:
-            print(f"and {hidden} more that could not be read", file=sys.stderr)  # noqa: T201 - as above
+
+    def missing(self) -> tuple[str, ...]:
+        """What was not read, as many lines as somebody reads."""
+        hidden = len(self.unread) - _SHOWN
+        return (*self.unread[:_SHOWN], *([f"and {hidden} more that could not be read"] if hidden > 0 else ()))
 
 
 def load(source: Source) -> Loaded:

@@ -172,6 +172,39 @@ def test_input_read_in_part_exits_3_and_still_answers(run):
     assert "kind is missing" in result.stderr
 
 
+def test_html_and_graphviz_that_show_a_part_say_so_themselves(run):
+    """They are sent on; what was told on stderr is not."""
+    objects = [*OBJECTS, {"apiVersion": "v1", "metadata": {"name": "x"}}]
+    page, drawn = (run("--output", form, objects=objects).stdout for form in ("html", "dot"))
+
+    assert '<p role="alert">incomplete: ' in page
+    assert "kind is missing" in page
+    assert drawn.startswith("// incomplete: ")
+    assert "kind is missing" in drawn.splitlines()[0]
+    assert '  label="incomplete: not all input was read";' in drawn
+    assert "incomplete" not in run("--output", "html").stdout + run("--output", "dot").stdout
+
+
+def test_what_was_not_read_is_escaped():
+    """File names and the words of a parser come from elsewhere too."""
+    hostile = ("not read: <script>alert()</script>\n}", 'not read: "x" \\')
+
+    page, drawn = reach_forms.html([], "workload", hostile), reach_forms.dot([], hostile)
+
+    assert "<script" not in page
+    assert all(line.startswith("// ") for line in drawn.splitlines()[:2])
+    assert drawn.splitlines()[2] == "digraph reach {"
+
+
+@pytest.mark.parametrize("form", ["json", "csv"])
+def test_rows_for_programs_keep_their_shape_when_input_was_refused(run, form):
+    """What was not read is told by the exit code and on stderr."""
+    partly = run("--output", form, objects=[*OBJECTS, {"apiVersion": "v1", "metadata": {"name": "x"}}])
+
+    assert partly.exit_code == 3
+    assert partly.stdout == run("--output", form).stdout
+
+
 HOSTILE = Line(
     source='=cmd|"x"\\N\n<script>',
     destination="outside",
@@ -231,7 +264,8 @@ def test_a_matrix_that_nobody_could_read_is_refused():
 
 @pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
 def test_graphviz_draws_it_whatever_the_names_are(run):
-    for text in (run("--output", "dot").stdout, reach_forms.dot([HOSTILE])):
+    partly = reach_forms.dot([HOSTILE], ("not read: a\n} \\ /* */",))
+    for text in (run("--output", "dot").stdout, reach_forms.dot([HOSTILE]), partly):
         drawn = subprocess.run(["dot", "-Tsvg"], input=text, capture_output=True, text=True, check=True, timeout=30)
 
         assert "<svg" in drawn.stdout

@@ -47,12 +47,18 @@ def check(snapshot: Snapshot, subject: str) -> SubjectResult:
         outcome=Outcome.FAIL,
         severity=CONTROL.severity,
         sentence=f"{subject} allows DNS to any pod, in any namespace, that wears a label",
-        fix=f"add a namespaceSelector for the DNS namespace to egress rule {loose[0]} of {subject}",
+        fix=f"add a namespaceSelector for the DNS namespace to egress {_counted(loose)} of {subject}",
         evidence=Evidence(
             steps=tuple(f"egress rule {each}: port 53 to pods by their labels alone" for each in loose),
             facts=(key.text(),),
         ),
     )
+
+
+def _counted(rules: list[int]) -> str:
+    """Every one of them: the finding stays while one is loose."""
+    *most, last = map(str, rules)
+    return f"rules {', '.join(most)} and {last}" if most else f"rule {last}"
 
 
 def _loose_rules(fact: CalicoPolicy | KubernetesNetworkPolicy) -> Iterator[int]:
