@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -24,6 +24,13 @@ class Output(StrEnum):
     TABLE = "table"
     JSON = "json"
     CSV = "csv"
+
+
+class Form(StrEnum):
+    """Of an answer that is no list of rows."""
+
+    TABLE = "table"
+    JSON = "json"
 
 
 class Common(Struct, frozen=True, kw_only=True):
@@ -57,6 +64,14 @@ def moment(text: str, flag: str) -> datetime:
     except ValueError as error:
         raise UserError(f"{flag}: no time: {text!r}\n       fix: 2026-10-01 or 2026-10-01T08:00Z (UTC)") from error
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+def nearest(text: str, known: Iterable[str]) -> str:
+    """The names that were perhaps meant, as the fix of an error; empty if none is near."""
+    import difflib  # noqa: PLC0415 - only who mistyped pays for it
+
+    near = difflib.get_close_matches(text, list(known), n=3, cutoff=0.5)
+    return f"\n       fix: did you mean {' or '.join(near)}?" if near else ""
 
 
 def emit(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], output: Output) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from models.errors import CannotEvaluateError, UserError
 from monitor.cli import sources
+from monitor.cli.context import Form
 from monitor.cli.sources import (
     AtOption,
     ClusterOption,
@@ -23,11 +23,6 @@ from monitor.cli.sources import (
 
 if TYPE_CHECKING:
     from monitor.cli.explain_answer import Answer
-
-
-class Form(StrEnum):
-    TABLE = "table"
-    JSON = "json"
 
 
 def explain(
@@ -44,7 +39,7 @@ def explain(
     cluster: ClusterOption = None,
     output: Annotated[Form, typer.Option(help="Form of the answer.")] = Form.TABLE,
 ) -> None:
-    """Why a connection is allowed or denied. Exit codes: 0 allowed or denied, 3 it cannot be known."""
+    """Why a connection is allowed or denied. Exit codes: 0 known, 3 it cannot be known or input was not read."""
     if source_port is not None and not 0 <= source_port <= 65535:
         raise UserError(f"--source-port {source_port}: ports go from 0 to 65535")
     source = Source(

@@ -13,8 +13,10 @@ from models.verdicts import Decision, Direction, FlowVerdict
 from monitor.cli import explain_changes, explain_ends, explain_walk
 from monitor.cli.explain_ends import Asked, Cluster, End
 from monitor.cli.explain_walk import Walk
-from monitor.policy import addresses
+from monitor.policy import addresses, chains
 from monitor.policy.engine import Engine
+from monitor.policy.pending_gaps import pending_gaps
+from monitor.policy.verdict import Stage
 
 MOST_PAIRS = 100
 MOST_DIFFERING = 3
@@ -28,7 +30,9 @@ class Pending(Struct, frozen=True, kw_only=True):
 
 
 class Answer(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`pods_differ`: pairs of pods of the same workloads that are treated otherwise."""
+    """`pending_gaps`: why Calico's own pending trace can differ from ours, where a staged policy selects an end.
+    `pods_differ`: pairs of pods of the same workloads that are treated otherwise.
+    """
 
     source: str
     destination: str
@@ -39,6 +43,7 @@ class Answer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     walks: tuple[Walk, ...]
     to_change: tuple[str, ...] = ()
     pending: Pending | None = None
+    pending_gaps: tuple[str, ...] = ()
     pods_differ: tuple[str, ...] = ()
     note: Literal["", "within one endpoint", "neither end is in the cluster"] = ""
 
@@ -65,6 +70,7 @@ def answer(cluster: Cluster, source: End, destination: End, wanted: Asked, *, or
         walks=tuple(_walks(question, is_pending=False)),
         to_change=tuple(explain_changes.suggestions(question, verdict)),
         pending=_pending(question, verdict),
+        pending_gaps=tuple(_gaps(question)),
         pods_differ=tuple(islice(_differing(question, wanted, verdict.decision), MOST_DIFFERING)),
     )
 
@@ -105,6 +111,20 @@ def _pending(question: explain_changes.Question, verdict: FlowVerdict) -> Pendin
     if verdict.pending is verdict.decision:
         return None
     return Pending(decision=verdict.pending, walks=tuple(_walks(question, is_pending=True)))
+
+
+def _gaps(question: explain_changes.Question) -> Iterator[str]:
+    """With the direction, as one end may have a gap and the other none."""
+    engine = question.cluster.engine
+    for direction, end in ((Direction.EGRESS, question.source), (Direction.INGRESS, question.destination)):
+        if end.endpoint is not None and _has_staged(engine, end.endpoint, direction):
+            found = pending_gaps(engine, question.connection, endpoint_id=end.endpoint, direction=direction)
+            yield from (f"{gap} ({direction})" for gap in found)
+
+
+def _has_staged(engine: Engine, endpoint: str, direction: Direction) -> bool:
+    chain = engine.chain(endpoint, chains.Question(direction, Stage.NORMAL, is_pending=True))
+    return any(policy.is_staged for tier in chain.tiers for policy in tier.policies)
 
 
 def _differing(question: explain_changes.Question, wanted: Asked, decision: Decision) -> Iterator[str]:

@@ -6,7 +6,6 @@ An end is a pod (`namespace/name`), a workload (`namespace/Kind/name`, which sta
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 from collections.abc import Iterable, Mapping
 
@@ -15,6 +14,7 @@ from msgspec import Struct
 from models.errors import CannotEvaluateError, UserError
 from models.facts import Fact, FactKey, Kind, Pod
 from models.verdicts import Connection
+from monitor.cli.context import nearest
 from monitor.policy import addresses, connections
 from monitor.policy.engine import Engine
 from monitor.policy.model import Endpoint
@@ -107,8 +107,7 @@ def _workload(cluster: Cluster, text: str) -> End:
 
 
 def _not_there(text: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(text, list(known), n=3, cutoff=0.5)
-    return f"{text} is not there" + (f"\n       fix: did you mean {' or '.join(near)}?" if near else "")
+    return f"{text} is not there{nearest(text, known)}"
 
 
 def _judged(engine: Engine, pods: Iterable[Pod], text: str) -> tuple[Endpoint, ...]:

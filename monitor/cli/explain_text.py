@@ -39,6 +39,8 @@ def _lines(answer: Answer) -> Iterator[str]:
     if answer.pending is not None:
         decided = ", ".join(_decisive(answer.pending.walks)) or "what nothing allows"
         yield f"pending (staged policies live)   {WORDS[answer.pending.decision]} by {decided}"
+    if answer.pending_gaps:
+        yield f"Calico's own pending trace can differ from the verdict here: {'; '.join(answer.pending_gaps)}"
     for line in answer.pods_differ:
         yield f"other pods of the same workloads differ: {line}"
     goal = "deny" if answer.decision is Decision.ALLOW else "allow"

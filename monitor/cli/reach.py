@@ -7,6 +7,7 @@ import gc
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,6 +16,7 @@ from msgspec import Struct
 from models.errors import CannotEvaluateError, UserError
 from models.facts import Fact, FactKey, HostEndpoint, Pod
 from monitor.cli import sources
+from monitor.cli.context import nearest
 from monitor.cli.sources import (
     AtOption,
     ClusterOption,
@@ -67,6 +69,9 @@ def reach(
         list[str] | None, typer.Option("--from", help="Only from these (names, globs, or outside).", show_default=False)
     ] = None,
     to: Annotated[list[str] | None, typer.Option(help="Only to these.", show_default=False)] = None,
+    domains: Annotated[
+        Path | None, typer.Option(help="domains.yaml, for --by domain on files or a live cluster.", show_default=False)
+    ] = None,
     pending: Annotated[bool, typer.Option("--pending", help="As it would be with the staged policies live.")] = False,
     output: Annotated[Form, typer.Option(help="Form of the answer.")] = Form.TABLE,
 ) -> None:
@@ -75,14 +80,32 @@ def reach(
     source = Source(
         manifests=tuple(manifests or ()), kubeconfig=kubeconfig, data=data, database=database, at=at, cluster=cluster
     )
+    if domains is not None:
+        _check_domains(source, by)
     loaded = sources.load(source)
     loaded.tell()
-    groups = _groups(loaded.facts, loaded.cluster, by)
-    lines = _lines(loaded.facts, groups, Wanted(groups, from_, to), is_pending=pending)
+    facts = {**loaded.facts, **_declared(domains, loaded.cluster)}
+    groups = _groups(facts, loaded.cluster, by)
+    lines = _lines(facts, groups, Wanted(groups, from_, to), is_pending=pending)
     _write(lines, output, by, loaded.missing())
     gc.freeze()  # nor is it looked through when the interpreter ends
     if loaded.unread:
         raise typer.Exit(CannotEvaluateError.exit_code)
+
+
+def _check_domains(source: Source, by: By) -> None:
+    if by is not By.DOMAIN:
+        raise UserError("--domains is about rows of domains\n       fix: add --by domain")
+    if source.data is not None or source.database is not None:
+        raise UserError("the record holds what was declared\n       fix: leave --domains away")
+
+
+def _declared(domains: Path | None, cluster: str) -> Mapping[FactKey, Fact]:
+    if domains is None:
+        return {}
+    from monitor.cluster import declared  # noqa: PLC0415 - the command's help must not load the engine
+
+    return declared.read(domains, None, cluster=cluster)
 
 
 class Wanted:
@@ -101,10 +124,9 @@ def _named(groups: Collection[str], patterns: list[str] | None) -> list[str]:
     wanted = [pattern for pattern in patterns if pattern != OUTSIDE]
     for pattern in wanted:
         if not fnmatch.filter(groups, pattern):
-            near = ", ".join(sorted(groups)[:3])
-            raise UserError(
-                f"nothing is called {pattern!r}\n       fix: write it as in {near or 'a row of reach'}, or a glob"
-            )
+            some = ", ".join(sorted(groups)[:3]) or "a row of reach"
+            fix = nearest(pattern, groups) or f"\n       fix: write it as in {some}, or a glob"
+            raise UserError(f"nothing is called {pattern!r}{fix}")
     return [name for name in groups if any(fnmatch.fnmatchcase(name, pattern) for pattern in wanted)]
 
 

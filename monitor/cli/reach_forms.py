@@ -137,9 +137,9 @@ def html(lines: Sequence[Line], by: str, missing: Sequence[str] = ()) -> str:
     body = "".join(_html_row(name, columns, cells) for name in rows)
     return (
         "<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport content='width=device-width'>"
-        f"<title>Who may reach whom</title><style>{_STYLE}</style></head><body><h1>Who may reach whom, by {by}</h1>{banner}"
-        "<table><caption>Rows open connections to columns. Red: everything, or everything but; green: "
-        f"what is named; yellow: cannot be known; ·: nothing.</caption>"
+        f"<title>Who may reach whom</title><style>{_STYLE}</style></head><body><h1>Who may reach whom, by {by}</h1>"
+        f"{banner}<table><caption>Rows open connections to columns. Red: everything, or everything but; green: "
+        "what is named; yellow: cannot be known; ·: nothing.</caption>"
         f"<thead><tr><th>from \\ to</th>{head}</tr></thead>"
         f"<tbody>{body}</tbody></table></body></html>\n"
     )

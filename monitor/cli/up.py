@@ -22,7 +22,7 @@ import typer
 from msgspec import Struct, structs
 
 from models.errors import CannotEvaluateError, UserError
-from monitor.cli.context import Output, loaded
+from monitor.cli.context import Form, loaded
 
 if TYPE_CHECKING:
     from monitor.cli.embedded import Tree
@@ -40,7 +40,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
     cluster: str
     demo: bool
     once: bool
-    output: Output
+    output: Form
     data: Path | None
     manifests: Path | None
     kubeconfig: Path | None
@@ -67,7 +67,7 @@ def up(
     waivers: Annotated[Path | None, typer.Option(help="waivers.yaml.")] = None,
     data: Annotated[Path | None, typer.Option(help="Where to keep the record; without it, nothing is kept.")] = None,
     once: Annotated[bool, typer.Option("--once", help="Evaluate what is there, print it, end.")] = False,
-    output: Annotated[Output, typer.Option(help="Of --once.")] = Output.TABLE,
+    output: Annotated[Form, typer.Option(help="Of --once.")] = Form.TABLE,
     metrics_listen: Annotated[str | None, typer.Option(help="Address of /metrics.", show_default=False)] = None,
     page_listen: Annotated[str | None, typer.Option(help="Address of the status page.", show_default=False)] = None,
 ) -> None:
@@ -231,7 +231,7 @@ def _result(wanted: Wanted, tree: Tree) -> int:
     with tree.store.look() as look:
         findings = queries.open_findings(look, wanted.cluster)
         statuses = queries.open_statuses(look, wanted.cluster)
-        if wanted.output is Output.JSON:
+        if wanted.output is Form.JSON:
             whole = posture_text.as_json(look, wanted.cluster) | {"findings": [finding_row(row) for row in findings]}
             typer.echo(json.dumps(whole, indent=2, sort_keys=True, default=str))
         else:

@@ -251,6 +251,7 @@ def test_reach_of_files_loads_no_broker_database_settings_or_event_loop(tmp_path
         (("findings",), {"SEGMON_KAFKKA__BOOTSTRAP": "x"}, "did you mean 'kafka'"),
         (("--config", "/absent.yaml", "findings"), {}, "cannot read settings /absent.yaml"),
         (("up",), {}, "give one of --demo, --manifests DIR and --kubeconfig FILE"),
+        (("up", "--demo", "--once", "--output", "csv"), {}, "'csv' is not one of 'table', 'json'"),
         (("collect", "--metrics-listen", "127.0.0.1:0"), {}, "collect needs a file to remember how far it read"),
     ],
 )

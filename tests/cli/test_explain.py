@@ -137,6 +137,35 @@ def test_a_staged_policy_that_would_change_the_answer_is_named(asked):
     assert "pending (staged policies live)   DENIED by end of tier default" in result.stdout
 
 
+BY_PORT_NAME = {"action": "Allow", "protocol": "TCP", "destination": {"ports": ["main"]}}
+
+
+@pytest.mark.parametrize("action", ["Allow", "Deny"])
+def test_where_calicos_own_pending_trace_can_differ_is_said_and_why(asked, action):
+    """Also where our pending verdict is the one of today."""
+    rules = [DNS_ONLY, BY_PORT_NAME | {"action": action}]
+    staged = calico("StagedNetworkPolicy", "ledger-v2", "payments", types=["Ingress"], order=1, ingress=rules)
+
+    result = asked(WEB, LEDGER, staged)
+    whole = json.loads(asked(WEB, LEDGER, staged, more=["--output", "json"]).stdout)
+
+    assert ("pending (staged policies live)" in result.stdout) is (action == "Deny")
+    [line] = [line for line in result.stdout.splitlines() if "Calico" in line]
+    assert line == (
+        "Calico's own pending trace can differ from the verdict here: "
+        "named ports never match and never exclude there (ingress)"
+    )
+    assert whole["pending_gaps"] == ["named ports never match and never exclude there (ingress)"]
+
+
+def test_where_calicos_own_pending_trace_agrees_nothing_is_said(asked):
+    plain = calico("StagedNetworkPolicy", "ledger-v2", "payments", types=["Ingress"], order=1, ingress=[DNS_ONLY])
+    live = calico("NetworkPolicy", "ledger-v1", "payments", types=["Ingress"], order=1, ingress=[BY_PORT_NAME])
+
+    assert "Calico" not in asked(WEB, LEDGER, plain).stdout
+    assert "Calico" not in asked(WEB, LEDGER, live).stdout, "without staged policies nobody asks for pending traces"
+
+
 def test_an_answer_that_hangs_on_what_is_not_known_exits_3_and_says_what_is_missing(asked):
     rule = {"action": "Allow", "protocol": "TCP", "source": {"ports": [4000]}}
     policy = calico("NetworkPolicy", "by-port", "payments", types=["Ingress"], ingress=[rule])

@@ -103,6 +103,56 @@ def test_rows_can_be_about_domains(run):
     assert [line["connections"] for line in lines] == [["tcp/5432", "tcp/8000:8003"]]
 
 
+DECLARED = """apiVersion: segmon/v1
+tenantLabel: team
+domains:
+  - name: ledgers
+    level: workload
+    members: {selector: app == 'db'}
+"""
+
+
+def test_declared_domains_and_tenants_are_rows_too(run, tmp_path):
+    file = tmp_path / "domains.yaml.txt"
+    file.write_text(DECLARED)
+    shop = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "labels": {"team": "sales"}}}
+
+    done = run(
+        *("--by", "domain", "--domains", str(file), "--output", "json"),
+        *("--from", "tenant/sales", "--to", "workload/ledgers"),
+        objects=[*OBJECTS, shop],
+    )
+
+    assert json.loads(done.stdout) == [
+        {"from": "tenant/sales", "to": "workload/ledgers", "connections": ["tcp/5432", "tcp/8000:8003"]}
+    ]
+
+
+def test_a_declaration_that_cannot_be_used_names_its_place(run, tmp_path):
+    file = tmp_path / "domains.yaml.txt"
+    file.write_text("apiVersion: segmon/v1\ntenant: team\n")
+
+    error = run("--by", "domain", "--domains", str(file)).exception
+
+    assert isinstance(error, UserError)
+    assert "domains.yaml.txt:2: unknown key" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--manifests", "x"), "--domains is about rows of domains\n       fix: add --by domain"),
+        (("--by", "domain", "--data", "x"), "the record holds what was declared"),
+        (("--by", "domain", "--database", "sqlite:///x"), "the record holds what was declared"),
+    ],
+)
+def test_declared_domains_go_with_rows_of_domains_and_facts_without_a_record(arguments, said):
+    error = CliRunner().invoke(app, ["reach", "--domains", "domains.yaml", *arguments]).exception
+
+    assert isinstance(error, UserError)
+    assert said in str(error)
+
+
 def test_outside_can_be_asked_for_alone(run):
     lines = json.loads(run("--from", "outside", "--output", "json").stdout)
 
@@ -162,6 +212,15 @@ def test_a_name_that_matches_nothing_is_told(run):
 
     assert isinstance(error, UserError)
     assert "data/Deployment/db" in str(error)
+
+
+def test_a_name_that_is_mistyped_is_told_with_what_is_near(run):
+    """The first names of the alphabet would seldom be it."""
+    many = [workload(name, "apps") for name in ("aa", "ab", "ac", "ad")]
+    error = run("--from", "shop/Deployment/wbe", objects=[*OBJECTS, *many]).exception
+
+    assert isinstance(error, UserError)
+    assert "did you mean shop/Deployment/web" in str(error)
 
 
 def test_input_read_in_part_exits_3_and_still_answers(run):
