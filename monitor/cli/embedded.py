@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from monitor.broker import connection, embedded, epochs
 from monitor.broker.messages import fact_message
 from monitor.broker.producing import Producer
 from monitor.cli import feeding, tree
+from monitor.cli.served import Served
 from monitor.collect.sources import Place
 from monitor.settings import Settings
 from monitor.store import Store, queries
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 ADDRESS_SECONDS = 15.0
 POLL_SECONDS = 0.05
+SERVED = "served"
+"""The file in which `work` says where it listens."""
 
 
 class Ahead:
@@ -58,6 +62,7 @@ class Tree:
         self.store = store
         self.published_facts = 0
         self.producer: Producer
+        self.served: Served
         self._synced = asyncio.Event()
         self._stop = asyncio.Event()
         self._children: list[tuple[str, asyncio.subprocess.Process]] = []
@@ -69,13 +74,14 @@ class Tree:
         """Everything up, or an error; everything gone behind the block."""
         del stop
         address_file = home / "broker"
-        address_file.unlink(missing_ok=True)
+        for file in (address_file, home / SERVED):
+            file.unlink(missing_ok=True)
         url = f"sqlite:///{home / 'segmon.db'}"
         store = Store.open(url)
         await asyncio.to_thread(store.upgrade)
         async with AsyncExitStack() as stack:
             broker = await stack.enter_async_context(
-                tree.child(embedded.command(address_file), log=home / "log" / "broker.log", environment={})
+                tree.child(embedded.command(address_file), log=home / "log" / "broker.log")
             )
             address = await _address(address_file, broker, home / "log" / "broker.log")
             settings = _settings(wanted, url, address)
@@ -88,21 +94,22 @@ class Tree:
                 FACTS.name,
                 lambda: asyncio.to_thread(store.next_epoch, FACTS.name),
             )
-            for name in ("work", "match"):
-                await made._child(stack, name)
+            await made._child(stack, "work", "--address-file", str(home / SERVED))
+            await made._child(stack, "match")
             try:
                 yield made
             finally:
                 made._stop.set()
                 store.close()
 
-    async def _child(self, stack: AsyncExitStack, name: str) -> None:
+    async def _child(self, stack: AsyncExitStack, name: str, *more: str) -> None:
         file = self.home / f"{name}.json"
-        file.write_text(json.dumps(_written(self.settings, name)))
+        written = _written(self.settings, name)
+        file.write_text(json.dumps(written))
         file.chmod(0o600)
-        arguments = ["-m", "monitor.cli.main", "--config", str(file), name]
+        arguments = ["-m", "monitor.cli.main", "--config", str(file), name, *more]
         log = self.home / "log" / f"{name}.log"
-        process = await stack.enter_async_context(tree.child(arguments, log=log, environment={}))
+        process = await stack.enter_async_context(tree.child(arguments, log=log, without=_overriding(written)))
         self._children.append((name, process))
 
     # The jobs of the parent
@@ -140,6 +147,12 @@ class Tree:
         """The record says it."""
 
     # Waiting
+
+    async def serving(self) -> None:
+        """Until the addresses that a person is told answer; `served` is where."""
+        while not (self.home / SERVED).exists():
+            await asyncio.sleep(POLL_SECONDS)
+        self.served = Served.read(self.home / SERVED)
 
     async def ready(self) -> None:
         """Everything listed, published, judged and recorded."""
@@ -218,6 +231,12 @@ def _written(settings: Settings, component: str) -> dict[str, object]:
         },
         "log_format": "json",
     }
+
+
+def _overriding(written: Mapping[str, object]) -> list[str]:
+    """Variables that would win over what is written for a child."""
+    prefixes = [f"SEGMON_{section.upper()}" for section in written]
+    return [name for name in os.environ if name.partition("__")[0] in prefixes]
 
 
 async def _address(file: Path, broker: asyncio.subprocess.Process, log: Path) -> str:

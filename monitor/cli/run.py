@@ -26,6 +26,7 @@ def work(
     database: Url = None,
     metrics_listen: Metrics = None,
     page_listen: Page = None,
+    address_file: Annotated[Path | None, typer.Option(hidden=True, help="Appears when both addresses answer.")] = None,
 ) -> None:
     """Judge clusters and record what is found; serves the status page. Several share the clusters."""
     settings = loaded(
@@ -45,7 +46,7 @@ def work(
         process = serving.begun(settings, "work", version=version())
         store = serving.recorded_in(settings)
         parts = serving.stream_parts(process, store, serving.ASSESS_GROUP)
-        await process.run(lambda: wiring.run_assess(parts, process.stop), store=store)
+        await process.run(lambda: wiring.run_assess(parts, process.stop), store=store, address_file=address_file)
 
     asyncio.run(run())
 

@@ -6,12 +6,14 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 from monitor import clock
 from monitor.broker import connection
 from monitor.broker.topics import Topics
 from monitor.cli import logs
 from monitor.cli.database import opened
+from monitor.cli.served import Served
 from monitor.settings import Settings
 from monitor.store import Store
 from monitor.web import health, page, server
@@ -37,32 +39,43 @@ class Process:
         self.health = health.Health(moved_at=clock.monotonic())
         self.exposition.refreshers.append(lambda: self.health.scraped(at=clock.monotonic()))
 
-    async def run(self, work: Callable[[], Awaitable[None]], *, store: Store | None = None) -> None:
-        """Serve the addresses, and the page where there is a record, until the work ends or a signal comes."""
+    async def run(
+        self, work: Callable[[], Awaitable[None]], *, store: Store | None = None, address_file: Path | None = None
+    ) -> None:
+        """Serve the addresses, and the page where there is a record, until the work ends or a signal comes.
+
+        The addresses appear in `address_file` when they answer.
+        """
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, self.stop.set)
         async with AsyncExitStack() as stack:
-            await self._serve(stack, store)
+            served = await self._serve(stack, store)
+            if address_file is not None:
+                served.write(address_file)
             await work()
 
-    async def _serve(self, stack: AsyncExitStack, store: Store | None) -> None:
+    async def _serve(self, stack: AsyncExitStack, store: Store | None) -> Served:
         web = self.settings.web
         metrics = server.metrics_app(self.exposition, live=self._live, ready=lambda: health.readiness(self.health))
-        await stack.enter_async_context(
+        metrics_at = await stack.enter_async_context(
             server.serving(metrics, web.metrics_listen, setting="SEGMON_WEB__METRICS_LISTEN")
         )
-        if store is not None and web.page_listen:
-            status = StatusPage(
-                store,
-                version=self.version,
-                now=clock.now,
-                problems=self._problems,
-                is_embedded=self.settings.embedded,
-            )
-            app = server.page_app(
-                lambda: page.render(status.view()), style=page.asset("style.css"), script=page.asset("live.js")
-            )
-            await stack.enter_async_context(server.serving(app, web.page_listen, setting="SEGMON_WEB__PAGE_LISTEN"))
+        if store is None or not web.page_listen:
+            return Served(metrics=metrics_at)
+        status = StatusPage(
+            store,
+            version=self.version,
+            now=clock.now,
+            problems=self._problems,
+            is_embedded=self.settings.embedded,
+        )
+        app = server.page_app(
+            lambda: page.render(status.view()), style=page.asset("style.css"), script=page.asset("live.js")
+        )
+        page_at = await stack.enter_async_context(
+            server.serving(app, web.page_listen, setting="SEGMON_WEB__PAGE_LISTEN")
+        )
+        return Served(metrics=metrics_at, page=page_at)
 
     def _live(self) -> tuple[bool, str]:
         limit = self.settings.timing.progress_seconds

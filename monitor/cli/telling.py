@@ -38,13 +38,13 @@ class Teller:
         self._untold: set[str] = set()  # findings that were opened among what was only counted
         self._shown = asyncio.Event()
 
-    def greet(self, tree: Tree) -> None:
+    def greet(self) -> None:
         typer.echo(f"segmon {metadata.version('segmon')} · cluster {self._cluster} · {BANNER}")
+
+    def show(self, tree: Tree) -> None:
+        """Where it answers, what was read and the whole posture; transitions are told from here on."""
         self._addresses(tree)
         typer.echo("")
-
-    def show(self) -> None:
-        """What was read and the whole posture; transitions are told from here on."""
         with self._store.look() as look:
             typer.echo(posture_text.read(self._store.facts_at(self._cluster)))
             typer.echo("")
@@ -70,8 +70,8 @@ class Teller:
         typer.echo("Ctrl-C stops everything" + ("." if tree.wanted.data else " and removes the demo's data."))
 
     def _addresses(self, tree: Tree) -> None:
-        web = tree.settings.web
-        typer.echo(f"status page http://{web.page_listen}  ·  metrics http://{web.metrics_listen}/metrics")
+        page = f"status page http://{tree.served.page}  ·  " if tree.served.page else ""
+        typer.echo(f"{page}metrics http://{tree.served.metrics}/metrics")
 
     def say(self, text: str) -> None:
         if not self._is_quiet:

@@ -12,7 +12,7 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -39,9 +39,9 @@ def _die_with_parent() -> None:
 
 @asynccontextmanager
 async def child(
-    arguments: Sequence[str], *, log: Path, environment: Mapping[str, str]
+    arguments: Sequence[str], *, log: Path, without: Collection[str] = ()
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A process of our own Python for as long as the block lasts. Its output goes to `log`."""
+    """A process of our own Python for as long as the block lasts. `without`: variables that it does not inherit."""
     with log.open("ab") as sink:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -49,7 +49,7 @@ async def child(
             stdin=asyncio.subprocess.DEVNULL,
             stdout=sink,
             stderr=sink,
-            env={**os.environ, **environment},
+            env={name: value for name, value in os.environ.items() if name not in without},
             start_new_session=True,  # Ctrl-C reaches the parent alone, which stops the children in order
             preexec_fn=_die_with_parent,
         )
@@ -60,9 +60,17 @@ async def child(
 
 
 async def ended(process: asyncio.subprocess.Process, name: str, log: Path) -> None:
-    """Wait for an end that nobody asked for, and raise it."""
+    """Wait for an end that nobody asked for, and raise it. What a person must mend would end each further try too."""
     code = await process.wait()
+    if code == UserError.exit_code and (complaint := _complaint(log)):
+        raise UserError(complaint)
     raise ChildEndedError(f"{name} ended with {code}: {last_words(log)}")
+
+
+def _complaint(log: Path) -> str:
+    """What the last `error: …` of a child says, its fix included."""
+    _, found, said = _tail(log).rpartition("error: ")
+    return said.strip() if found else ""
 
 
 async def _stopped(process: asyncio.subprocess.Process) -> None:
@@ -80,11 +88,15 @@ async def _stopped(process: asyncio.subprocess.Process) -> None:
 
 def last_words(log: Path) -> str:
     """The end of a child's log: what a person needs to see why it ended."""
+    lines = _tail(log).strip().splitlines()
+    return " | ".join(lines[-3:]) if lines else "it said nothing"
+
+
+def _tail(log: Path) -> str:
     try:
         with log.open("rb") as file:
             file.seek(0, os.SEEK_END)
             file.seek(max(0, file.tell() - _TAIL_BYTES))
-            lines = file.read().decode(errors="replace").strip().splitlines()
+            return file.read().decode(errors="replace")
     except OSError:
-        return "no log"
-    return " | ".join(lines[-3:]) if lines else "it said nothing"
+        return ""

@@ -102,7 +102,7 @@ async def _run(wanted: Wanted) -> int:
     """The tree, again and again until it is stopped; the exit code."""
     from monitor import clock  # noqa: PLC0415 - as everywhere here: `segmon --help` stays fast
     from monitor.cli import logs  # noqa: PLC0415
-    from monitor.cli.tree import ChildEndedError  # noqa: PLC0415
+    from monitor.cli.tree import ChildEndedError, StartError  # noqa: PLC0415
 
     logs.configure("text" if sys.stderr.isatty() else "auto", "error")
     stop = asyncio.Event()
@@ -121,8 +121,14 @@ async def _run(wanted: Wanted) -> int:
                     return 0
                 typer.echo(f"restarting everything: {ended}", err=True)
             ends, told = ends_in_a_row(ends, lived_seconds=clock.monotonic() - begun), False
-        typer.echo(f"error: the parts ended {RESTARTS} times in a row; their logs are in {home / 'log'}", err=True)
-        return 4
+    raise StartError(f"the parts ended {RESTARTS} times in a row\n       fix: {_look_at_logs(wanted)}")
+
+
+def _look_at_logs(wanted: Wanted) -> str:
+    """Where the parts say why; without --data nothing of it is left."""
+    if wanted.data is None:
+        return "give --data DIR, which keeps their logs, and look at DIR/log"
+    return f"see {wanted.data / 'log'}"
 
 
 def ends_in_a_row(before: int, *, lived_seconds: float) -> int:
@@ -160,7 +166,7 @@ async def _attempt(wanted: Wanted, home: Path, stop: asyncio.Event, *, told: boo
         tree = await stack.enter_async_context(Tree.started(wanted, home, stop))
         teller = Teller(tree.store, wanted.cluster, is_quiet=wanted.once)
         if told and not wanted.once:
-            teller.greet(tree)
+            teller.greet()
         return await _lived(wanted, tree, teller, stop)
 
 
@@ -202,8 +208,9 @@ async def _played(wanted: Wanted, tree: Tree, teller: Teller) -> int | None:
 
     stage = story.stage_in(tree.home / "demo")
     if not wanted.once:
+        await tree.serving()
         await tree.ready()
-        teller.show()
+        teller.show(tree)
         if wanted.demo:
             await play(tree, teller, stage)
             await evaluated(tree)
@@ -217,7 +224,7 @@ async def _played(wanted: Wanted, tree: Tree, teller: Teller) -> int | None:
             await evaluated(tree)
     except TimeoutError as error:
         raise CannotEvaluateError(
-            f"not through after {ONCE_SECONDS:.0f} s\n       fix: see {tree.home / 'log'}"
+            f"not through after {ONCE_SECONDS:.0f} s\n       fix: {_look_at_logs(wanted)}"
         ) from error
     return _result(wanted, tree)
 

@@ -2,9 +2,12 @@
 
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
+import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,9 +30,20 @@ def command(*arguments):
     return [sys.executable, "-m", "monitor.cli.main", "up", *map(str, arguments)]
 
 
-def run(*arguments):
+def run(*arguments, **environment):
     clean = {name: value for name, value in os.environ.items() if not name.startswith("SEGMON_")}
-    return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=150, check=False, env=clean)
+    return subprocess.run(
+        command(*arguments), capture_output=True, text=True, timeout=150, check=False, env=clean | environment
+    )
+
+
+@pytest.fixture
+def shop(tmp_path):
+    """A folder with one namespace and one workload in it."""
+    folder = tmp_path / "cluster"
+    folder.mkdir()
+    (folder / "shop.yaml").write_text(SHOP)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +156,36 @@ def test_only_ends_that_follow_each_other_closely_are_counted_together():
 
     assert quick == 2
     assert ends_in_a_row(4, lived_seconds=3600) == 1
+
+
+def test_an_address_in_use_is_told_once_with_its_fix_and_no_address_is_announced(shop):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = run("--manifests", shop, "--metrics-listen", "127.0.0.1:0", "--page-listen", address)
+    problem, fix = done.stderr.splitlines()
+
+    assert done.returncode == 2
+    assert problem.startswith(f"error: cannot listen on {address}: ")
+    assert fix == "       fix: choose another address with SEGMON_WEB__PAGE_LISTEN"
+    assert "http://" not in done.stdout
+
+
+def test_a_variable_for_one_address_is_not_taken_by_every_part(shop):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    done = run("--manifests", shop, "--once", SEGMON_WEB__METRICS_LISTEN=address)
+
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_the_addresses_that_are_told_answer(shop, tmp_path):
+    log = tmp_path / "said"
+    with upped(log, "--manifests", shop):
+        until(lambda: "DOMAIN" in log.read_text(), within=60, what="the posture")
+        [line] = [line for line in log.read_text().splitlines() if line.startswith("status page ")]
+        answers = [urllib.request.urlopen(url, timeout=10).status for url in re.findall(r"http://\S+", line)]
+
+    assert answers == [200, 200]
 
 
 def test_two_ups_do_not_share_a_folder(tmp_path):
