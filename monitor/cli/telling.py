@@ -41,10 +41,8 @@ class Teller:
     def greet(self) -> None:
         typer.echo(f"segmon {metadata.version('segmon')} · cluster {self._cluster} · {BANNER}")
 
-    def show(self, tree: Tree) -> None:
-        """Where it answers, what was read and the whole posture; transitions are told from here on."""
-        self._addresses(tree)
-        typer.echo("")
+    def show(self) -> None:
+        """What was read and the whole posture; transitions are told from here on."""
         with self._store.look() as look:
             typer.echo(posture_text.read(self._store.facts_at(self._cluster)))
             typer.echo("")
@@ -66,10 +64,11 @@ class Teller:
             typer.echo("\n" + posture_text.posture(look, self._cluster))
         typer.echo(f"why?       {segmon} explain {data} {story.WHY}")
         typer.echo(f"what else? {segmon} findings {data}  ·  {segmon} describe domain payments {data}")
-        self._addresses(tree)
+        self.tell_addresses(tree)
         typer.echo("Ctrl-C stops everything" + ("." if tree.wanted.data else " and removes the demo's data."))
 
-    def _addresses(self, tree: Tree) -> None:
+    def tell_addresses(self, tree: Tree) -> None:
+        """Where it answers now."""
         page = f"status page http://{tree.served.page}  ·  " if tree.served.page else ""
         typer.echo(f"{page}metrics http://{tree.served.metrics}/metrics")
 

@@ -209,8 +209,10 @@ async def _played(wanted: Wanted, tree: Tree, teller: Teller) -> int | None:
     stage = story.stage_in(tree.home / "demo")
     if not wanted.once:
         await tree.serving()
+        teller.tell_addresses(tree)
+        typer.echo("")
         await tree.ready()
-        teller.show(tree)
+        teller.show()
         if wanted.demo:
             await play(tree, teller, stage)
             await evaluated(tree)
