@@ -146,7 +146,7 @@ def log_time(connection: Connection, cluster: str) -> datetime | None:
 def domains(connection: Connection, scope: Scope) -> list[DomainSpan]:
     """By id, then time."""
     table = tables.domain
-    statement = select(*_named(table, DomainSpan)).where(*_touching(table, scope))
+    statement = select(*_spans(table, DomainSpan, scope)).where(*_touching(table, scope))
     if scope.domain:
         statement = statement.where(table.c.id == scope.domain)
     rows = [DomainSpan(**row) for row in connection.execute(statement).mappings()]
@@ -162,7 +162,9 @@ def held(connection: Connection, scope: Scope) -> Iterator[tuple[str, str]]:
 
 def members(connection: Connection, scope: Scope, domain: str) -> Iterator[MemberSpan]:
     """Of one domain, by subject, then time."""
-    statement = select(*_named(_member, MemberSpan)).where(_member.c.domain == domain, *_touching(_member, scope))
+    statement = select(*_spans(_member, MemberSpan, scope)).where(
+        _member.c.domain == domain, *_touching(_member, scope)
+    )
     for row in _streamed(connection, statement.order_by(_plain(connection, _member.c.subject), _member.c.from_at)):
         yield MemberSpan(*row)
 
@@ -319,6 +321,12 @@ def _plain(connection: Connection, column: Any) -> Any:
 
 def _named(table: Table, kind: type[Struct]) -> list[Any]:
     return [table.c[name] for name in kind.__struct_fields__]
+
+
+def _spans(table: Table, kind: type[Struct], scope: Scope) -> list[Any]:
+    """An end that came with or after the period's is not known in it."""
+    end = case((table.c.to_at < scope.to_at, table.c.to_at), else_=None).label("to_at")
+    return [end if column.name == "to_at" else column for column in _named(table, kind)]
 
 
 def _streamed(connection: Connection, statement: Select[Any]) -> Iterator[Any]:

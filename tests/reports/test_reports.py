@@ -282,6 +282,22 @@ def test_a_finding_that_moved_to_another_domain_is_told_once_and_whole(store, wr
     assert (from_between["open_seconds"], from_between["was_open_at_start"]) == (90.0, True)
 
 
+def test_a_finding_that_moved_back_later_is_told_where_it_was_then(store, written):
+    store.record(recording(1, failing(), vouched=(seen(0),), seconds=0))
+    own = posture(
+        control(Outcome.FAIL, subject(Outcome.FAIL)), domain=Domain(id="workload/web", level="workload", name="web")
+    )
+    left = DomainPosture(domain=SHOP, members=own.members)
+    store.record(recording(2, own, left, vouched=(seen(40),), seconds=40))
+    store.record(recording(3, vouched=(seen(70),), seconds=70))
+    before = written(store, scope(0, 60))
+    store.record(recording(4, failing(), gone=("workload/web",), vouched=(seen(85),), seconds=85))
+
+    assert [found["domain"] for found in before.findings] == ["workload/web"]
+    assert written(store, scope(0, 60)) == before
+    assert [found["domain"] for found in written(store, scope(0, 100)).findings] == ["namespace/shop"]
+
+
 def test_a_fix_that_changed_later_does_not_change_the_report(store, written):
     told(store)
     before = written(store, scope(0, 60))
