@@ -128,13 +128,15 @@ def _from_store(source: Source) -> Loaded:
     try:
         cluster = source.cluster or _only_cluster(store)
         found = store.facts_at(cluster, source.at)
+        partly = store.recorded_at(cluster, source.at).reason if source.at else ""
     finally:
         store.close()
     facts = {key: fact for key, fact in found.items() if isinstance(fact, Fact)}
     if not facts:
         raise CannotEvaluateError(f"nothing is known of cluster {cluster!r}{_at(source)}")
-    unread = tuple(f"not read: {key.text()}: its record cannot be decoded" for key in found.keys() - facts.keys())
-    return Loaded(facts=facts, cluster=cluster, origin=f"cluster {cluster}{_at(source)}", unread=unread)
+    unread = [f"not wholly known{_at(source)}: {partly}"] if partly else []
+    unread += [f"not read: {key.text()}: its record cannot be decoded" for key in found.keys() - facts.keys()]
+    return Loaded(facts=facts, cluster=cluster, origin=f"cluster {cluster}{_at(source)}", unread=tuple(unread))
 
 
 def _at(source: Source) -> str:
