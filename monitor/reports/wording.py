@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from monitor.reports.comparing import is_month
 from monitor.reports.content import Met, Result
@@ -56,10 +56,11 @@ def percent(share: float | None) -> str:
 
 
 def period(from_at: datetime, to_at: datetime) -> str:
-    """As one says it: October 2026, or from when to when."""
+    """As one says it: October 2026, or from when to when, with seconds if it is shorter than an hour."""
     if is_month(from_at, to_at):
         return f"{from_at:%B %Y}"
-    return f"{from_at:%Y-%m-%d %H:%M} to {to_at:%Y-%m-%d %H:%M} UTC"
+    form = "%Y-%m-%d %H:%M:%S" if to_at - from_at < timedelta(hours=1) else "%Y-%m-%d %H:%M"
+    return f"{from_at:{form}} to {to_at:{form}} UTC"
 
 
 def sentence(scope: Scope, counted: Counted) -> str:

@@ -232,6 +232,61 @@ async def test_the_first_page_fits_one_sheet_and_no_table_is_wider_than_the_pape
     assert wide == []
 
 
+BROKEN = """(() => {
+  const found = [];
+  for (const cell of document.querySelectorAll("td, th")) {
+    const texts = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+    for (let node; (node = texts.nextNode()); ) {
+      for (const word of node.data.matchAll(/[a-z]+/gi)) {
+        const range = document.createRange();
+        range.setStart(node, word.index);
+        range.setEnd(node, word.index + word[0].length);
+        if (range.getClientRects().length > 1) found.push(word[0]);
+      }
+    }
+  }
+  return found;
+})()"""
+"""Words in tables of which a part stands on another line."""
+
+NAMES = ("namespace/analytics", "tenant/customer-relations", "workload/payments/Deployment/transactions-settlement")
+
+
+@pytest.fixture
+def usual(store, written):
+    """Names as people give them, the longest a cluster of some size has."""
+    owners = ("data-platform@example.com", "relationship-management", "")
+    outcomes = (Outcome.FAIL, Outcome.PASS, Outcome.FAIL)
+    results = [
+        posture(
+            control(outcome, subject(outcome)),
+            domain=Domain(id=level + "/" + name, level=level, name=name, owner=owner),
+        )
+        for (level, _, name), owner, outcome in zip(
+            (each.partition("/") for each in NAMES), owners, outcomes, strict=True
+        )
+    ]
+    store.record(recording(1, *results, vouched=(seen(20),), seconds=20))
+    store.record(recording(2, vouched=(seen(4_000),), seconds=4_000))
+    return written(store, scope(0, 4_500))
+
+
+async def test_no_word_in_a_table_is_broken_at_any_usual_width(usual, chromium, tmp_path):
+    place = tmp_path / "report.html"
+    place.write_bytes(usual["report.html"])
+    async with chromium.page() as page:
+        broken = {}
+        await page.open(place.as_uri())
+        for width in (800, 1100, 1920):
+            await page.view(width=width)
+            broken[width] = await page.evaluate(BROKEN)
+        await page.print_pdf(tmp_path / "report.pdf")
+        await page.paper(width_millimetres=210 - 2 * 13)
+        broken["A4"] = await page.evaluate(BROKEN)
+
+    assert broken == {800: [], 1100: [], 1920: [], "A4": []}
+
+
 # Written whole, and vouched for
 
 

@@ -150,9 +150,14 @@ def test_the_sentence_says_what_was_not_met_and_what_was_not_evaluated(store, wr
     said = written(told(store), scope(10, 80)).report["sentence"]
 
     assert said == (
-        "From 2026-11-24 12:00 to 2026-11-24 12:01 UTC, the only domain of h met 0 of 1 control at all times; "
+        "From 2026-11-24 12:00:10 to 2026-11-24 12:01:20 UTC, the only domain of h met 0 of 1 control at all times; "
         "1 was not met for 10 s together, in 1 gap; 10 s of control time was not evaluated."
     )
+
+
+def test_a_period_shorter_than_an_hour_is_told_with_its_seconds():
+    assert wording.period(at(0), at(3599)) == "2026-11-24 12:00:00 to 2026-11-24 12:59:59 UTC"
+    assert wording.period(at(0), at(3600)) == "2026-11-24 12:00 to 2026-11-24 13:00 UTC"
 
 
 @pytest.mark.parametrize(
