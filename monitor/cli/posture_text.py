@@ -37,6 +37,18 @@ def read(facts: Mapping[FactKey, Fact | Unreadable]) -> str:
     return "   ".join(words)
 
 
+def unread(look: queries.Look, cluster: str) -> list[str]:
+    """One line for each reason why kinds of a cluster could not be read."""
+    kinds: dict[str, list[str]] = {}
+    for row in queries.inputs(look, cluster):
+        if row.state == "not_readable" and row.input in API_KINDS:
+            kinds.setdefault(row.reason, []).append(row.input)
+    return [
+        printable(f"not read: {reason} ({', '.join(names[:3])}{' …' if len(names) > 3 else ''})")
+        for reason, names in kinds.items()
+    ]
+
+
 def posture(look: queries.Look, cluster: str) -> str:
     """One line a domain: the three questions, every other control counted, open findings by severity."""
     outcomes: dict[str, dict[str, str]] = {}

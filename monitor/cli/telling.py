@@ -45,6 +45,8 @@ class Teller:
         """What was read and the whole posture; transitions are told from here on."""
         with self._store.look() as look:
             typer.echo(posture_text.read(self._store.facts_at(self._cluster)))
+            for line in posture_text.unread(look, self._cluster):
+                typer.echo(line)
             typer.echo("")
             typer.echo(posture_text.posture(look, self._cluster))
             typer.echo(posture_text.LEGEND)

@@ -240,6 +240,8 @@ def _result(wanted: Wanted, tree: Tree) -> int:
     with tree.store.look() as look:
         findings = queries.open_findings(look, wanted.cluster)
         statuses = queries.open_statuses(look, wanted.cluster)
+        for line in posture_text.unread(look, wanted.cluster):
+            typer.echo(line, err=True)
         if wanted.output is Form.JSON:
             whole = posture_text.as_json(look, wanted.cluster) | {"findings": [finding_row(row) for row in findings]}
             typer.echo(json.dumps(whole, indent=2, sort_keys=True, default=str))

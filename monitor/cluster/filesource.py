@@ -40,7 +40,7 @@ class Said(Struct, frozen=True, kw_only=True):
 
 
 class ManifestFiles:
-    """All manifests under one path. `look` reads files; call it in a thread. CannotEvaluateError without any file."""
+    """All manifests under one path. `look` reads files; call it in a thread. CannotEvaluateError without any object."""
 
     def __init__(self, path: Path, cluster: str) -> None:
         self._path = path
@@ -106,9 +106,13 @@ class ManifestFiles:
         self._good[name] = data
 
     def _read(self) -> Said:
-        if not self._good and not self._bad and self._said is None:
-            raise CannotEvaluateError(f"no manifests under {self._path}")
         read = manifests.read_texts(self._good, cluster=self._cluster)
+        if not read.facts and self._said is None:
+            problem = next(iter((*self._bad.values(), *map(str, read.problems))), "")
+            raise CannotEvaluateError(
+                f"no manifests under {self._path}{': ' if problem else ''}{problem}\n"
+                "       fix: give --manifests a file or a folder of Kubernetes objects, in YAML or JSON"
+            )
         rejected = {read.places[key] for key, fact in read.facts.items() if isinstance(fact, Rejected)}
         unread = {one.place.source: str(one) for one in read.problems if one.place not in rejected}
         unreadable: dict[Kind, str] = {}

@@ -188,6 +188,28 @@ def test_the_addresses_that_are_told_answer(shop, tmp_path):
     assert answers == [200, 200]
 
 
+def test_a_file_that_cannot_be_read_is_named_and_to_blame(shop):
+    (shop / "broken.yaml").write_text("kind: [\n")
+    done = run("--manifests", shop, "--once")
+    [line] = done.stderr.splitlines()
+
+    assert done.returncode == 1
+    assert line.startswith(f"not read: {shop}/broken.yaml:")
+    assert f"{shop}/broken.yaml:" in done.stdout
+    assert f"mend {shop}/broken.yaml" in done.stdout
+
+
+def test_a_file_that_holds_no_manifest_is_refused_with_the_fix(tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text("# Shop\n\nSells: things.\n")
+    done = run("--manifests", readme, *QUIET)
+    problem, fix = done.stderr.splitlines()
+
+    assert done.returncode == 3
+    assert problem.startswith(f"error: no manifests under {readme}: {readme}:")
+    assert fix == "       fix: give --manifests a file or a folder of Kubernetes objects, in YAML or JSON"
+
+
 def test_two_ups_do_not_share_a_folder(tmp_path):
     import fcntl
 

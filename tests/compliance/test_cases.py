@@ -1,8 +1,8 @@
 """Every control, by example: a cluster in YAML, what else is known in case.yaml, and the findings that come of it.
 
 `cases/<control>/<outcome>-<reason>/`: cluster.yaml is what a cluster holds; case.yaml may give `facts` (in their wire
-form), `states` of inputs, `seconds` after the listing, and `flows: silent|never`. The folder's name begins with the
-outcome of the worst domain. Run with --update-cases to rewrite findings.json.
+form), `states` of inputs and their `reason`, `seconds` after the listing, and `flows: silent|never`. The folder's name
+begins with the outcome of the worst domain. Run with --update-cases to rewrite findings.json.
 """
 
 import json
@@ -49,7 +49,7 @@ def judged(folder, control):
     log.add(Sync(scope="all", phase="done", instance="w"))
     at = seconds(case.get("seconds", 1))
     if case.get("watch") != "silent":
-        log.add(heartbeat(**case.get("states", {})), at=at)
+        log.add(heartbeat(**case.get("states", {}), reason=case.get("reason", "forbidden")), at=at)
     silent = (SilentSource(source="kmsg@n9", silent_seconds=60),) if case.get("flows") == "silent" else ()
     if case.get("flows") != "never":
         log.add(heard(silent), at=at)

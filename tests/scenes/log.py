@@ -80,8 +80,8 @@ class Log:
         return state
 
 
-def heartbeat(instance="w", uid="u1", **states):
-    """Every kind fresh but those named: `Pod="stale"`."""
+def heartbeat(instance="w", uid="u1", reason="forbidden", **states):
+    """Every kind fresh but those named, for the same reason: `Pod="stale"`."""
     return Heartbeat(
         instance=instance,
         cluster_uid=uid,
@@ -91,7 +91,7 @@ def heartbeat(instance="w", uid="u1", **states):
                 state=states.get(kind.value, "fresh"),
                 seen_age_seconds=1,
                 unbroken_age_seconds=5,
-                reason="" if states.get(kind.value, "fresh") in {"fresh", "not_served"} else "forbidden",
+                reason="" if states.get(kind.value, "fresh") in {"fresh", "not_served"} else reason,
             )
             for kind in sorted(API_KINDS)
         ),

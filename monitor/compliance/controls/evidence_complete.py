@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from models.compliance import Control, Evidence, Input, Outcome, Severity, SubjectResult, Vouched
 from monitor.compliance.needs import USABLE
 from monitor.compliance.snapshot import Snapshot
@@ -16,6 +18,8 @@ CONTROL = Control(
     is_endpoint_scoped=False,
     requirements=("nist-800-53-r5:AU-12", "nist-800-53-r5:CA-7"),
 )
+_FILE = re.compile(r"(.+?\.(?:ya?ml|json))(?::\d+)?(?: items\[\d+\])?: ", re.IGNORECASE)
+"""How a reason begins that is about a file: its place."""
 
 
 def _cluster(_snapshot: Snapshot, definition: Definition) -> tuple[str, ...]:
@@ -37,14 +41,23 @@ def check(snapshot: Snapshot, subject: str) -> SubjectResult:
         subject=subject,
         outcome=Outcome.FAIL,
         severity=CONTROL.severity,
-        sentence=f"{len(bad)} inputs are not fresh: {', '.join(each.input for each in bad[:3])}"
-        + (" …" if len(bad) > 3 else ""),
+        sentence=_sentence(bad),
         fix=_fix(bad),
         evidence=Evidence(steps=tuple(f"{each.input}: {each.state}: {each.reason}" for each in bad)),
     )
 
 
+def _sentence(bad: list[Vouched]) -> str:
+    """Which, and why the first of them."""
+    inputs = "1 input is" if len(bad) == 1 else f"{len(bad)} inputs are"
+    names = ", ".join(each.input for each in bad[:3]) + (" …" if len(bad) > 3 else "")
+    return f"{inputs} not fresh: {names}: {bad[0].reason or bad[0].state}"
+
+
 def _fix(bad: list[Vouched]) -> str:
+    files = dict.fromkeys(found[1] for each in bad if (found := _FILE.match(each.reason)))
+    if files:
+        return f"mend {', '.join(files)}: what is in it counts again as soon as it can be read"
     if [each.input for each in bad] == [Input.FLOWS]:
         return "run `segmon collect` on every node, and look at the silent ones"
     return "run `segmon doctor` against the cluster: it names the missing permission or the process that is down"
