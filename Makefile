@@ -1,5 +1,6 @@
 # Everything a contributor runs. `make help` lists it.
 # PYTHON: the interpreter that .venv is made with (3.11 or newer). PYTEST: more options for pytest, as in PYTEST="-k watch".
+# RUNBOOKS: where your copy of docs/runbooks is read; the alerts that `make dashboards` writes point there.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -24,13 +25,15 @@ $(VENV)/bin/pip:
 	@$(PYTHON) -m venv $(VENV) || { echo "python3 has no venv module here: apt-get install python3-venv" >&2; exit 2; }
 
 $(VENV)/.run: requirements/run.txt pyproject.toml | $(VENV)/bin/pip
-	$(PIP) --require-hashes -r requirements/run.txt
-	$(PIP) --no-deps --no-index --no-build-isolation --editable .
+	@echo "installing what segmon needs into $(VENV) …" >&2
+	@$(PIP) --require-hashes -r requirements/run.txt
+	@$(PIP) --no-deps --no-index --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt pyproject.toml | $(VENV)/bin/pip
-	$(PIP) --require-hashes -r requirements/dev.txt
-	$(PIP) --no-deps --no-index --no-build-isolation --editable .
+	@echo "installing what segmon and its tests need into $(VENV) …" >&2
+	@$(PIP) --require-hashes -r requirements/dev.txt
+	@$(PIP) --no-deps --no-index --no-build-isolation --editable .
 	@touch $@ $(VENV)/.run
 
 setup: $(VENV)/.dev ## .venv with everything, and .venv/bin/segmon
@@ -73,7 +76,7 @@ pictures: setup ## take docs/images anew, from the demo as it runs (Chromium)
 	$(PY) tools/screenshots.py
 
 dashboards: setup ## rebuild the committed boards and rules
-	$(PY) -m dashboards.build
+	$(PY) -m dashboards.build $(if $(RUNBOOKS),--runbooks $(RUNBOOKS))
 
 clean: ## what make made, but not the built parts (build/parts: minutes to make again)
 	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info

@@ -14,6 +14,7 @@ from msgspec import Struct
 from models.compliance import Input
 
 RUNBOOKS = "https://github.com/segmon/segmon/blob/main/docs/runbooks"
+"""Where the pages of docs/runbooks are read, unless a site says where its copy is: `make dashboards RUNBOOKS=URL`."""
 OWNER = "max by (cluster, domain, owner) (segmon_domain_info)"
 DEFAULT_DENY = "control=~'default-deny-.+', domain!='_other'"
 """In `_other` some domain passes and another fails at any time."""
@@ -261,7 +262,7 @@ ALERTS: tuple[Alert, ...] = (
 )
 
 
-def groups() -> dict[str, Any]:
+def groups(runbooks: str = RUNBOOKS) -> dict[str, Any]:
     """The rule file as Prometheus reads it."""
     return {
         "groups": [
@@ -269,12 +270,12 @@ def groups() -> dict[str, Any]:
                 "name": "segmon-recordings",
                 "rules": [{"record": rule.name, "expr": rule.expr} for rule in RECORDINGS],
             },
-            {"name": "segmon-alerts", "rules": [_alert(alert) for alert in ALERTS]},
+            {"name": "segmon-alerts", "rules": [_alert(alert, runbooks) for alert in ALERTS]},
         ]
     }
 
 
-def _alert(alert: Alert) -> dict[str, Any]:
+def _alert(alert: Alert, runbooks: str) -> dict[str, Any]:
     rule: dict[str, Any] = {"alert": alert.name, "expr": alert.expr, "for": alert.wait}
     if alert.keep_firing:
         rule["keep_firing_for"] = alert.keep_firing
@@ -282,18 +283,18 @@ def _alert(alert: Alert) -> dict[str, Any]:
     rule["annotations"] = {
         "summary": alert.summary,
         "description": alert.description,
-        "runbook_url": f"{RUNBOOKS}/{alert.name}.md",
+        "runbook_url": f"{runbooks}/{alert.name}.md",
     }
     return rule
 
 
-def prometheus_rule() -> dict[str, Any]:
+def prometheus_rule(runbooks: str = RUNBOOKS) -> dict[str, Any]:
     """The same for the Prometheus operator."""
     return {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PrometheusRule",
         "metadata": {"name": "segmon", "labels": {"app.kubernetes.io/name": "segmon"}},
-        "spec": groups(),
+        "spec": groups(runbooks),
     }
 
 

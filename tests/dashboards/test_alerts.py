@@ -11,7 +11,8 @@ from dashboards import alerts, build
 from models import metrics
 
 ROOT = Path(__file__).resolve().parents[2]
-RULES = ROOT / "dashboards/prometheus/segmon.rules.yaml"
+PROMETHEUS = Path("dashboards/prometheus")
+RULES = ROOT / PROMETHEUS / "segmon.rules.yaml"
 INFO = {
     "series": 'segmon_domain_info{cluster="h",domain="namespace/a",level="namespace",owner="ann",'
     'criticality="high",environment="prod"}',
@@ -282,6 +283,16 @@ def test_every_runbook_says_what_it_means_what_to_look_at_and_how_to_fix_it():
         heads = [line for line in page.splitlines() if line.startswith("#")]
 
         assert heads == [f"# {alert.name}", "## What it means", "## What to look at first", "## How to fix"]
+
+
+@pytest.mark.parametrize("document", ["segmon.rules.yaml", "prometheusrule.yaml"])
+def test_runbooks_may_stand_elsewhere(document):
+    """A site that keeps its own copy: no other line differs."""
+    committed = build.generated()[PROMETHEUS / document]
+    elsewhere = build.generated("https://wiki.example/segmon")[PROMETHEUS / document]
+
+    assert elsewhere == committed.replace(f" {alerts.RUNBOOKS}/", " https://wiki.example/segmon/")
+    assert elsewhere.count("runbook_url: https://wiki.example/segmon/Segmon") == len(alerts.ALERTS)
 
 
 def test_recordings_are_named_by_level_metric_and_operation():
