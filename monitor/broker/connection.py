@@ -11,7 +11,7 @@ from typing import Any
 from aiokafka.helpers import create_ssl_context
 from msgspec import Struct
 
-from models.errors import UserError
+from models.errors import CannotEvaluateError
 from monitor import settings
 
 COMPRESSION = "gzip"  # the only codec that needs nothing beyond Python (dependencies.md 1.3)
@@ -20,7 +20,7 @@ COMPRESSION = "gzip"  # the only codec that needs nothing beyond Python (depende
 AWAY_FIX = "start the broker, or set kafka.bootstrap (SEGMON_KAFKA__BOOTSTRAP) to where it is"
 
 
-class BrokerError(UserError):
+class BrokerError(CannotEvaluateError):
     """What the broker will not do however often it is asked; the message names the fix."""
 
 

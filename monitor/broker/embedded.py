@@ -61,7 +61,10 @@ def _mock_cluster() -> Any:
     try:
         from confluent_kafka import KafkaException, Producer  # noqa: PLC0415 - an extra: only `up` needs it
     except ImportError as error:
-        raise EmbeddedBrokerError("the embedded broker needs the extra: install segmon[embedded]") from error
+        raise EmbeddedBrokerError(
+            "the embedded broker needs confluent-kafka, which is not installed\n"
+            "       fix: pip install 'segmon[embedded]'"
+        ) from error
     try:
         return Producer({"test.mock.num.brokers": 1, "log_level": 0, "statistics.interval.ms": 0})
     except KafkaException as error:
@@ -80,6 +83,7 @@ if __name__ == "__main__":
     try:
         serve(Path(sys.argv[1]))
     except EmbeddedBrokerError as problem:
-        sys.exit(f"error: {problem}")
+        print(f"error: {problem}", file=sys.stderr)  # noqa: T201 - the log of a child: its parent tells it
+        sys.exit(2)
     # librdkafka's threads must not hold up the end: there is nothing to flush.
     os._exit(0)

@@ -245,7 +245,9 @@ async def _address(file: Path, broker: asyncio.subprocess.Process, log: Path) ->
         async with asyncio.timeout(ADDRESS_SECONDS):
             while not file.exists():
                 if broker.returncode is not None:
-                    raise tree.StartError(f"the embedded broker did not start: {tree.last_words(log)}")
+                    raise tree.mendable(broker.returncode, log) or tree.StartError(
+                        f"the embedded broker did not start: {tree.last_words(log)}"
+                    )
                 await asyncio.sleep(POLL_SECONDS)
     except TimeoutError as error:
         raise tree.StartError(f"the embedded broker did not start: {tree.last_words(log)}") from error

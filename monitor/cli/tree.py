@@ -62,15 +62,13 @@ async def child(
 async def ended(process: asyncio.subprocess.Process, name: str, log: Path) -> None:
     """Wait for an end that nobody asked for, and raise it. What a person must mend would end each further try too."""
     code = await process.wait()
-    if code == UserError.exit_code and (complaint := _complaint(log)):
-        raise UserError(complaint)
-    raise ChildEndedError(f"{name} ended with {code}: {last_words(log)}")
+    raise mendable(code, log) or ChildEndedError(f"{name} ended with {code}: {last_words(log)}")
 
 
-def _complaint(log: Path) -> str:
-    """What the last `error: …` of a child says, its fix included."""
+def mendable(code: int, log: Path) -> UserError | None:
+    """What a person must mend, in the words of the child that ended with `code`: its last `error: …`."""
     _, found, said = _tail(log).rpartition("error: ")
-    return said.strip() if found else ""
+    return UserError(said.strip()) if found and code == UserError.exit_code else None
 
 
 async def _stopped(process: asyncio.subprocess.Process) -> None:

@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 from parts.process import until
 
+from models.errors import UserError
+from monitor.cli import tree
+from monitor.cli.tree import ChildEndedError
 from monitor.cli.up import ends_in_a_row
 
 DEMO = Path(__file__).resolve().parents[2] / "monitor" / "demo"
@@ -170,6 +173,19 @@ def test_an_address_in_use_is_told_once_with_its_fix_and_no_address_is_announced
     assert "http://" not in done.stdout
 
 
+def test_without_the_extra_the_fix_is_told(shop, tmp_path):
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    (hidden / "confluent_kafka.py").write_text("raise ImportError('not installed')\n")
+    done = run("--manifests", shop, "--once", PYTHONPATH=str(hidden))
+
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        "error: the embedded broker needs confluent-kafka, which is not installed",
+        "       fix: pip install 'segmon[embedded]'",
+    ]
+
+
 def test_a_variable_for_one_address_is_not_taken_by_every_part(shop):
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -208,6 +224,31 @@ def test_a_file_that_holds_no_manifest_is_refused_with_the_fix(tmp_path):
     assert done.returncode == 3
     assert problem.startswith(f"error: no manifests under {readme}: {readme}:")
     assert fix == "       fix: give --manifests a file or a folder of Kubernetes objects, in YAML or JSON"
+
+
+@pytest.mark.parametrize(
+    ("error", "ends"),
+    [
+        ("monitor.web.server.AddressInUseError", UserError),  # a person must mend it
+        ("monitor.settings.SettingsError", UserError),
+        ("monitor.broker.epochs.EpochError", ChildEndedError),  # the embedded broker forgot: a new one knows again
+        ("monitor.broker.reading.TruncatedLogError", ChildEndedError),
+    ],
+)
+async def test_what_a_part_ends_with_decides_whether_it_is_started_anew(tmp_path, error, ends):
+    module, _, name = error.rpartition(".")
+    script = (
+        f"from monitor.cli import main; from {module} import {name}\n"
+        f"def wrong(): raise {name}('it is so\\n       fix: do this')\n"
+        "main.app = wrong; main.main()"
+    )
+    log = tmp_path / "part.log"
+    async with tree.child(["-c", script], log=log) as process:
+        with pytest.raises(ends) as told:
+            await tree.ended(process, "part", log)
+
+    assert type(told.value) is ends
+    assert "it is so" in str(told.value)
 
 
 def test_two_ups_do_not_share_a_folder(tmp_path):
