@@ -422,19 +422,15 @@ def as_counted(statuses: Iterable[StatusRow], inputs_: Sequence[InputRow], end: 
             yield structs.replace(row, outcome="error", reason=reason, from_at=vouched, to_at=stop)
 
 
-def as_settled(statuses: Iterable[StatusRow], inputs_: Sequence[InputRow], now: datetime) -> Iterator[StatusRow]:
-    """For a look at the present: while its inputs are fresh, an open interval ends where they were last vouched for.
+def settled_until(inputs_: Sequence[InputRow], now: datetime) -> datetime:
+    """Where a look at the present ends its period: up to there every input that is fresh was vouched for.
 
-    The next heartbeat tells what came since: until then it is neither met nor missed. An interval that is `error`
-    already, or whose inputs are stale, stays open, and `as_counted` tells what of it is not evaluated.
+    The next heartbeats tell what came since: until then it is neither met nor missed, and shares move with heartbeats
+    only. What went stale holds nothing back: `as_counted` has it as not evaluated.
     """
-    until = {row.input: row.until for row in inputs_}
-    judged_at = max((row.judged_at for row in inputs_), default=None)
     oldest = now - timedelta(seconds=STALE_SECONDS)
-    for row in statuses:
-        seen = [limit for limit in (judged_at, *(until.get(name) for name in row.needs)) if limit and limit >= oldest]
-        is_settled = row.to_at is None and row.outcome != "error" and len(seen) == 1 + len(row.needs)
-        yield structs.replace(row, to_at=max(row.from_at, min(seen))) if is_settled else row
+    seen = [min(row.until, row.judged_at) for row in inputs_ if row.until]
+    return min((moment for moment in seen if moment >= oldest), default=now)
 
 
 def _vouched_until(

@@ -52,9 +52,8 @@ class StatusPage:
 def cluster_view(connection: queries.Look, name: str, now: datetime) -> views.ClusterView:
     statuses = queries.open_statuses(connection, name)
     inputs = queries.inputs(connection, name)
-    day = (now - timedelta(hours=24), now)
-    of_the_day = queries.as_settled(queries.statuses_between(connection, name, *day), inputs, now)
-    shares = queries.shares(list(of_the_day), inputs, day)
+    day = (now - timedelta(hours=24), queries.settled_until(inputs, now))
+    shares = queries.shares(queries.statuses_between(connection, name, *day), inputs, day)
     stale = {row.input for row in inputs if _state(row, now) not in {"fresh", "not_served"}}
     return views.ClusterView(
         name=name,
@@ -65,6 +64,7 @@ def cluster_view(connection: queries.Look, name: str, now: datetime) -> views.Cl
         inputs=tuple(_input(row, now) for row in inputs),
         sources=tuple(_source(row, now) for row in queries.sources(connection, name)),
         talk=_talk(connection, name, now),
+        counted_until=day[1],
         compliant_share=shares.compliant / shares.total if shares.total else None,
         not_evaluated_share=shares.not_evaluated / shares.total if shares.total else None,
     )

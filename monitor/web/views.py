@@ -126,7 +126,8 @@ class ClusterView(Struct, frozen=True, kw_only=True):
     inputs: tuple[InputRow, ...]
     sources: tuple[InputRow, ...]
     talk: Talk
-    compliant_share: float | None  # of the last 24 h; None = nothing evaluated
+    counted_until: datetime  # from 24 h ago; up to there all inputs were seen, but for those that are stale
+    compliant_share: float | None  # of that time; None = nothing counts yet
     not_evaluated_share: float | None
 
 

@@ -18,6 +18,7 @@ def make_cluster(*, cells=None, findings=(), talk=None):
         inputs=(),
         sources=(),
         talk=talk or Talk(),
+        counted_until=AT,
         compliant_share=None,
         not_evaluated_share=None,
     )

@@ -65,10 +65,19 @@ def test_an_interval_that_nobody_vouched_for_yet_counts_in_no_way(store):
     assert shares(store, at(5)) == (None, None)
 
 
-def test_what_could_not_be_evaluated_counts_as_that_up_to_now(store):
-    store.record(recording(1, unevaluated(), vouched=(seen(0, unbroken=-50),), seconds=0))
+def test_what_could_not_be_evaluated_counts_up_to_the_last_heartbeat(store):
+    store.record(recording(1, unevaluated(), vouched=(seen(0, name="Node"),), seconds=0))
+    first = shares(store, at(9))
+    store.record(recording(2, vouched=(seen(15, name="Node"),), seconds=15))
 
-    assert shares(store, at(100)) == (0.0, 1.0)
+    assert first == (None, None)
+    assert shares(store, at(20)) == (0.0, 1.0)
+
+
+def test_what_could_not_be_evaluated_goes_on_while_nobody_sees_anything(store):
+    store.record(recording(1, unevaluated(), vouched=(seen(0, name="Node"),), seconds=0))
+
+    assert shares(store, at(400)) == (0.0, 1.0)
 
 
 def test_a_day_in_which_everything_was_seen_to_its_end_is_the_day(store):
@@ -78,3 +87,12 @@ def test_a_day_in_which_everything_was_seen_to_its_end_is_the_day(store):
     store.record(recording(3, vouched=(seen(day, unbroken=-50),), seconds=day))
 
     assert shares(store, at(day)) == (0.5, 0.0)
+
+
+def test_what_ended_behind_the_last_heartbeat_waits_for_the_next_one_as_all_does(store):
+    store.record(recording(1, failing(), vouched=(seen(0, unbroken=-50),), seconds=0))
+    store.record(recording(2, passing(), vouched=(seen(0, unbroken=-50),), seconds=10))
+    before = shares(store, at(14))
+    store.record(recording(3, vouched=(seen(40, unbroken=-50),), seconds=40))
+
+    assert (before, shares(store, at(44))) == ((None, None), (0.75, 0.0))
