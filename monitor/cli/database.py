@@ -299,12 +299,12 @@ def _compliant_share(statuses: Sequence[queries.StatusRow], inputs: Sequence[que
     from monitor.store import queries  # noqa: PLC0415
     from monitor.web.views import age  # noqa: PLC0415
 
-    month = now - timedelta(days=30)
-    begin = max(month, min((row.from_at for row in statuses), default=now))
-    shares = queries.shares(statuses, inputs, (begin, now))
+    month, end = now - timedelta(days=30), queries.settled_until(inputs, now)
+    begin = max(month, min((row.from_at for row in statuses), default=end))
+    shares = queries.shares(statuses, inputs, (begin, end))
     if not shares.total:
         return "–"
-    span = "30 days" if begin == month else f"the {age((now - begin).total_seconds())} on record"
+    span = "30 days" if begin == month else f"the {age((end - begin).total_seconds())} on record"
     compliant, missing = (seconds / shares.total for seconds in (shares.compliant, shares.not_evaluated))
     return f"compliant {compliant:.1%} of {span}, {missing:.1%} not evaluated"
 
