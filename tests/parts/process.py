@@ -11,6 +11,8 @@ a test's event loop ends its worker threads with itself.
 
 import atexit
 import contextlib
+import fcntl
+import functools
 import itertools
 import os
 import pwd
@@ -36,6 +38,7 @@ POLL_SECONDS = 0.05
 _births = ThreadPoolExecutor(max_workers=1, thread_name_prefix="births-of-parts")
 _numbers = itertools.count(1)
 _running: list["Part"] = []
+_ports: set[int] = set()
 
 
 class PartMissing(Exception):  # noqa: N818 - a state of the machine, not an error of the program
@@ -66,17 +69,36 @@ def program(part: str, *names: str, folders: Iterable[Path] = ()) -> str:
 
 
 def free_port() -> int:
-    """A loopback port that stays ours over a restart: outside the range from which clients get theirs.
+    """A loopback port that stays ours until this process ends: no other test process is given it meanwhile.
 
-    Inside that range a client that keeps dialling a stopped server can be given its port and connect to itself.
+    It lies outside the range from which clients get theirs: inside it a client that keeps dialling a stopped server can
+    be given the server's port and connect to itself.
     """
     first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     for _ in range(200):
         port = random.SystemRandom().randrange(min(20000, first - 2000), first)
+        if port in _ports or not _reserve(port):
+            continue
         with socket.socket() as trial, contextlib.suppress(OSError):
             trial.bind(("127.0.0.1", port))
+            _ports.add(port)
             return port
     raise PartFailed("no free loopback port below the range that clients use")
+
+
+def _reserve(port: int) -> bool:
+    """Against the other processes: the port's byte of one file, locked. The lock ends with this process."""
+    try:
+        fcntl.lockf(_reservations(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except OSError:
+        return False
+    return True
+
+
+@functools.cache
+def _reservations() -> int:
+    """Never closed: closing any descriptor of the file would give up every lock on it."""
+    return os.open(Path(tempfile.gettempdir()) / f"segmon-ports-{os.geteuid()}", os.O_RDWR | os.O_CREAT, 0o600)
 
 
 def until(holds: Callable[[], T], *, within: float, what: str) -> T:

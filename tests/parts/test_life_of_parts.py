@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,17 @@ stop_on_sigterm()
 with PostgresServer() as postgres:
     print(postgres.pid, postgres.folder, flush=True)
     time.sleep(60)
+"""
+
+
+PORTS = 3000  # of some 12,000: two processes that did not know of one another would share hundreds
+
+TAKER = f"""
+import sys
+sys.path.insert(0, "tests")
+from parts.process import free_port
+print(*(free_port() for _ in range({PORTS})), flush=True)
+sys.stdin.read()
 """
 
 
@@ -42,6 +54,21 @@ def run_tests(*arguments: str, **environment: str) -> subprocess.CompletedProces
         | {"PYTHONPATH": str(CHECKOUT / "tests")}
         | environment,
     )
+
+
+def test_a_port_is_given_to_one_of_two_processes_only():
+    command = [sys.executable, "-c", TAKER]
+    with ExitStack() as stack:
+        takers = [
+            stack.enter_context(
+                subprocess.Popen(command, cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            )
+            for _ in range(2)
+        ]
+        first, second = (set(taker.stdout.readline().split()) for taker in takers)
+
+    assert len(first) == len(second) == PORTS
+    assert not first & second
 
 
 def test_sigterm_stops_the_parts_and_removes_their_folders(holder):

@@ -5,36 +5,43 @@ from scenes.cluster import default_deny, namespace, pod
 
 from monitor.web.health import Health, readiness
 from streams.observing import Silent
+from streams.wiring import MEMBERSHIP
 
 SHOP = (namespace("shop"), pod("shop", "web", "10.0.0.1"))
 
 
 class Watcher(Silent):
-    """Keeps a process's health as its metrics do, and each answer that /readyz could have given."""
+    """Keeps a process's health as its metrics do, and after each word the answer that /readyz would have given."""
 
     def __init__(self):
         self.health = Health()
-        self.answers = []
-        self.built_things = []
+        self.words = []  # (what, whether it is there, ready)
 
     def building(self, what, why):
         self.health.wait(what, why)
-        self.answers.append(readiness(self.health)[0])
+        self.words.append((what, False, readiness(self.health)[0]))
 
     def built(self, what):
-        self.built_things.append(what)
         self.health.arrived(what)
-        self.answers.append(readiness(self.health)[0])
+        self.words.append((what, True, readiness(self.health)[0]))
+
+    @property
+    def is_ready(self):
+        return bool(self.words) and self.words[-1][2]
+
+    @property
+    def built_partitions(self):
+        return {what for what, is_there, _ in self.words if is_there and "/" in what}
 
 
 @pytest.mark.parametrize("runs", ["assess", "match"])
 async def test_a_process_is_not_ready_before_it_has_joined_its_group(world, runs):
     watcher = Watcher()
     async with world.running(runs, observer=watcher):
-        await world.until(lambda: any(watcher.answers), "ready")
+        await world.until(lambda: watcher.is_ready, "ready")
 
-    assert watcher.answers[0] is False
-    assert watcher.answers.count(True) == 1
+    joined = [place for place, (what, is_there, _) in enumerate(watcher.words) if what == MEMBERSHIP and is_there]
+    assert not any(is_ready for _, _, is_ready in watcher.words[: joined[0]])
 
 
 async def test_a_worker_is_not_ready_before_every_partition_that_it_got_is_built(world):
@@ -43,8 +50,12 @@ async def test_a_worker_is_not_ready_before_every_partition_that_it_got_is_built
         await scene.list_all(*SHOP, default_deny("shop"))
         await world.until(world.statuses, "the cluster is judged")
     async with world.running(observer=watcher):
-        await world.until(lambda: any(watcher.answers), "ready")
-        partitions = {what for what in watcher.built_things if "/" in what}
+        # While the group still counts the former worker, it may give us nothing, for which we are ready.
+        await world.until(lambda: len(watcher.built_partitions) == world.topics.facts.partitions, "all are built")
+        words = list(watcher.words)
 
-    assert watcher.answers.count(True) == 1
-    assert len(partitions) == world.topics.facts.partitions
+    missing = set()
+    for what, is_there, is_ready in words:
+        missing = missing - {what} if is_there else missing | {what}
+        assert is_ready == (not missing)
+    assert not missing
