@@ -8,7 +8,7 @@ Law 3: time is the log's: the greatest timestamp folded.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import Enum
 from typing import Final
 
@@ -23,7 +23,6 @@ from models.facts import (
     Heartbeat,
     Kind,
     ObservedPath,
-    Pod,
     Repair,
     SourcesHeard,
     Sync,
@@ -39,9 +38,6 @@ from monitor.state.inventory import HELD, Changes, Inventory, Moved
 from monitor.state.marks import Marks
 from monitor.state.placement import Placement
 from monitor.state.tallies import Tally
-
-GRACE = timedelta(seconds=60)
-"""What is this new is not yet held to have a policy (architecture.md section 9)."""
 
 
 class All(Enum):
@@ -146,6 +142,11 @@ class State:
         self._judged_by, self._known, self._dirty, self._is_all_dirty = inputs, set(names), set(), False
         return EVERYTHING if is_first else Dirty(dirty, ALL if is_all else frozenset(workloads))
 
+    def look_again(self, key: FactKey, at: datetime) -> None:
+        """What rests on this fact becomes another by time alone: at that time it is dirty."""
+        if self.at is None or at > self.at:
+            self._deadlines.add(at, key)
+
     def take_moved(self) -> Moved:
         """What may have changed who reaches whom since the last call."""
         return self.inventory.moved()
@@ -197,8 +198,6 @@ class State:
             return
         if key.kind is Kind.NODE:
             (self._nodes.add if key in self.facts else self._nodes.discard)(key.name)
-        if isinstance(value, Pod) and value.created_at:
-            self._wake(value.created_at + GRACE, key)
 
     def observe(self, key: FactKey, value: Fact | Unreadable | None) -> None:
         """A path seen in traffic."""
@@ -220,8 +219,8 @@ class State:
         self._mark_unread(key, value)
         if isinstance(value, Waiver):
             self.waivers[key] = value
-            self._wake(value.granted_at, key)
-            self._wake(value.expires_at, key)
+            self.look_again(key, value.granted_at)
+            self.look_again(key, value.expires_at)
         self._is_all_dirty |= old != self.waivers.get(key)
 
     def mark(self, key: FactKey, value: Fact | Unreadable | None, at: datetime) -> None:
@@ -245,10 +244,6 @@ class State:
         self.unread.pop(key, None)
         if isinstance(value, Unreadable):
             self.unread[key] = value.reason
-
-    def _wake(self, at: datetime, key: FactKey) -> None:
-        if self.at is None or at > self.at:
-            self._deadlines.add(at, key)
 
 
 def fold(
