@@ -32,6 +32,10 @@ class Affected(Struct, frozen=True, kw_only=True):
     endpoints: frozenset[str] | None
 
 
+_Alike = tuple[int, tuple[str, ...]]
+"""A label class, by number, and profiles."""
+
+
 class _Lists(Struct, frozen=True):
     """An endpoint's chains in one direction."""
 
@@ -50,7 +54,7 @@ class Engine:
     def __init__(self) -> None:
         self.world = World()
         self._strangers = strangers.Strangers(self.world)
-        self._lists: dict[tuple[str, Direction], _Lists] = {}
+        self._lists: dict[tuple[_Alike, Direction], _Lists] = {}
         self._judged: dict[tuple[Connection, str | None, str | None], FlowVerdict] = {}
 
     @classmethod
@@ -64,6 +68,7 @@ class Engine:
         endpoints = self.world.apply(changes)
         self._judged.clear()
         self._lists.clear()
+        self._strangers.forget()
         return Affected(endpoints=None if endpoints is None else frozenset(endpoints))
 
     # --- who is there --------------------------------------------------------------------------------------------
@@ -110,8 +115,8 @@ class Engine:
     def stranger(self, endpoint_id: str, direction: Direction) -> Verdict:
         """The verdict for a peer that nothing names: the proof behind default-deny."""
         chain, endpoint = self._of(endpoint_id, direction).enforced, self.endpoints[endpoint_id]
-        met = self._strangers.connections(endpoint, chain, direction)
-        return strangers.most_open(chain.verdict(self.packet(connection)) for connection in met)
+        met = self._strangers.packets(endpoint, chain, direction)
+        return strangers.most_open([chain.verdict(packet) for packet in met])
 
     def selecting(self, endpoint_id: str, direction: Direction) -> tuple[model.PolicyRef, ...]:
         """The enforced policies that select an endpoint in a direction, in order."""
@@ -126,29 +131,36 @@ class Engine:
     def chain(self, endpoint_id: str, question: Question) -> Chain:
         """What an endpoint meets, in order. KeyError for one that is not there."""
         if endpoint_id not in self.world.subjects.endpoints:
-            raise KeyError(f"no endpoint {endpoint_id}: not there, finished, without address or on the host's network")
+            raise KeyError(_no_endpoint(endpoint_id))
         return self.world.chain(endpoint_id, question)
 
     def packet(self, connection: Connection) -> Packet:
         """A connection with the owners of its addresses looked up."""
-        places, packet = self.world.subjects.places, Packet()
-        packet.source = addresses.address(connection.source_address)
-        packet.destination = addresses.address(connection.destination_address)
-        packet.version = 6 if packet.destination >= addresses.V6 else 4
-        packet.protocol = connection.protocol
-        packet.source_port = connection.source_port
-        packet.destination_port = connection.destination_port
+        source = addresses.address(connection.source_address)
+        destination = addresses.address(connection.destination_address)
+        ports = (connection.source_port, connection.destination_port)
+        packet = self.world.packet(source, destination, connection.protocol, ports)
         packet.icmp_type = connection.icmp_type
         packet.icmp_code = connection.icmp_code
-        packet.source_owners = places.owners(packet.source)
-        packet.destination_owners = places.owners(packet.destination)
-        packet.generation = self.world.generation
         return packet
 
     def _of(self, endpoint_id: str, direction: Direction) -> _Lists:
-        found = self._lists.get((endpoint_id, direction))
+        place = self._alike(endpoint_id)
+        found = self._lists.get((place, direction))
         if found is None:
             enforced = self.chain(endpoint_id, Question(direction))
             pending = self.chain(endpoint_id, Question(direction, Stage.NORMAL, is_pending=True))
-            found = self._lists[endpoint_id, direction] = _Lists(enforced, pending)
+            found = self._lists[place, direction] = _Lists(enforced, pending)
         return found
+
+    def _alike(self, endpoint_id: str) -> _Alike:
+        """What endpoints that meet the same chains have in common."""
+        subjects = self.world.subjects
+        endpoint = subjects.endpoints.get(endpoint_id)
+        if endpoint is None:
+            raise KeyError(_no_endpoint(endpoint_id))
+        return subjects.class_of(endpoint_id).id, endpoint.profiles
+
+
+def _no_endpoint(endpoint_id: str) -> str:
+    return f"no endpoint {endpoint_id}: not there, finished, without address or on the host's network"

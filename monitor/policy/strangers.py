@@ -11,9 +11,10 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Final
 
-from models.verdicts import Connection, Decision, Direction, Verdict
+from models.verdicts import Decision, Direction, Verdict
 from monitor.policy import addresses, model
 from monitor.policy.addresses import Net
+from monitor.policy.matching import Packet
 from monitor.policy.verdict import Chain
 from monitor.policy.world import World
 
@@ -26,40 +27,59 @@ _PUBLIC: Final = {
 
 _SOME_ADDRESS: Final = addresses.address("192.0.2.1")  # for documentation, so nobody's
 _ENOUGH: Final = 256
+NamedPorts = tuple[tuple[str, int, int], ...]
+
 _MOST_OPEN_FIRST: Final = (Decision.ALLOW, Decision.UNKNOWN, Decision.DENY)
 
 
 class Strangers:
-    """Strangers to one world; what they must avoid is gathered once for each of its generations."""
+    """Strangers to one world; what they must avoid is gathered once for each of its generations.
+
+    The same stranger does for all endpoints that meet the same chain.
+    """
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._generation = -1
         self._gaps: dict[int, list[Net]] = {}
+        self._known: dict[tuple[Chain, bool, int], int] = {}
+        self._ports: dict[tuple[Chain, NamedPorts], tuple[int, int]] = {}
 
-    def connections(self, endpoint: model.Endpoint, chain: Chain, direction: Direction) -> Iterator[Connection]:
+    def forget(self) -> None:
+        """The chains are others now, or what they must avoid is."""
+        self._known.clear()
+        self._ports.clear()
+
+    def packets(self, endpoint: model.Endpoint, chain: Chain, direction: Direction) -> Iterator[Packet]:
         """One for each address of the endpoint. A host endpoint may have none: then any will do."""
         is_egress = direction is Direction.EGRESS
-        reads = chain.reads
-        source_port = _middle_port(reads.source_ports, endpoint.named_ports)
-        destination_port = _middle_port(reads.destination_ports, endpoint.named_ports)
+        source_port, destination_port = self._middle_ports(chain, endpoint.named_ports)
         for address in endpoint.addresses or (_SOME_ADDRESS,):
-            far = self._address(reads.destination_nets if is_egress else reads.source_nets, addresses.version(address))
-            ends = (address, far) if is_egress else (far, address)
-            yield Connection(
-                source_address=addresses.text(ends[0]),
-                destination_address=addresses.text(ends[1]),
-                protocol=_TCP,
-                source_port=source_port,
-                destination_port=destination_port,
-            )
+            far = self._address(chain, addresses.version(address), is_egress=is_egress)
+            source, destination = (address, far) if is_egress else (far, address)
+            yield self._world.packet(source, destination, _TCP, (source_port, destination_port))
 
-    def _address(self, borders: Iterable[int], version: int) -> int:
+    def _middle_ports(self, chain: Chain, named: NamedPorts) -> tuple[int, int]:
+        found = self._ports.get((chain, named))
+        if found is None:
+            reads = chain.reads
+            found = self._ports[chain, named] = (
+                _middle_port(reads.source_ports, named),
+                _middle_port(reads.destination_ports, named),
+            )
+        return found
+
+    def _address(self, chain: Chain, version: int, *, is_egress: bool) -> int:
         if self._generation != self._world.generation:
             self._generation = self._world.generation
             self._gaps = {each: self._widest(each) for each in _PUBLIC}
-        cut = sorted(borders)
-        return _middle(max((part for gap in self._gaps[version] for part in _cut(gap, cut)), key=_width))
+            self._known.clear()
+        found = self._known.get((chain, is_egress, version))
+        if found is None:
+            borders = sorted(chain.reads.destination_nets if is_egress else chain.reads.source_nets)
+            parts = (part for gap in self._gaps[version] for part in _cut(gap, borders))
+            found = self._known[chain, is_egress, version] = _middle(max(parts, key=_width))
+        return found
 
     def _widest(self, version: int) -> list[Net]:
         """The widest ranges between the borders of all sets and endpoints."""

@@ -29,7 +29,7 @@ from models.facts import (
 from monitor.policy import addresses, convert, convert_calico, convert_endpoints, model, profiles, settings
 from monitor.policy.addresses import Net
 from monitor.policy.chains import Chains, Question
-from monitor.policy.matching import Backends, CompiledRule, Hashed, Peer
+from monitor.policy.matching import Backends, CompiledRule, Hashed, Packet, Peer
 from monitor.policy.peers import Peers
 from monitor.policy.places import Services
 from monitor.policy.profiles import Profiles
@@ -279,6 +279,18 @@ class World:
             policy = self.policies[hashed].policy
             found.setdefault(policy.tier, []).append(policy)
         return [(self.chains.tier(name), policies) for name, policies in found.items()]
+
+    def packet(self, source: int, destination: int, protocol: int, ports: tuple[int | None, int | None]) -> Packet:
+        """A packet, without anything of ICMP, with the owners of its addresses looked up."""
+        places, packet = self.subjects.places, Packet()
+        packet.source, packet.destination = source, destination
+        packet.version = addresses.version(destination)
+        packet.protocol = protocol
+        packet.source_port, packet.destination_port = ports
+        packet.icmp_type = packet.icmp_code = None
+        packet.source_owners, packet.destination_owners = places.owners(source), places.owners(destination)
+        packet.generation = self.generation
+        return packet
 
     # what rules look up: matching.Surroundings
 
