@@ -8,6 +8,7 @@ Field names are the API's (Kubernetes, Calico v3) in snake case; the wire form u
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
@@ -68,6 +69,15 @@ MARK_KINDS: frozenset[Kind] = frozenset({Kind.EPOCH, Kind.TICK, Kind.SYNC, Kind.
 """Kinds that only order and vouch for the others: they write no revision."""
 
 
+_SAFE = ":@+=,~ *|"
+_is_plain = re.compile(rf"[\w.\-{re.escape(_SAFE)}]*", re.ASCII).fullmatch
+
+
+def _quoted(part: str) -> str:
+    """Nearly all names are as they are written."""
+    return part if _is_plain(part) else quote(part, safe=_SAFE)
+
+
 class FactKey(Struct, frozen=True, order=True, gc=False):
     """Identity of a fact. `namespace` is empty for what has none."""
 
@@ -78,7 +88,7 @@ class FactKey(Struct, frozen=True, order=True, gc=False):
 
     def text(self) -> str:
         """`cluster/kind/namespace/name`, each part percent-encoded where it holds a slash."""
-        return "/".join(quote(part, safe=":@+=,~ *|") for part in (self.cluster, self.kind, self.namespace, self.name))
+        return "/".join([_quoted(part) for part in (self.cluster, self.kind.value, self.namespace, self.name)])
 
     @classmethod
     def from_text(cls, text: str) -> FactKey:

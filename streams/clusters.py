@@ -59,6 +59,7 @@ class Cluster:
         self.name = name
         self.recorded = recorded
         self.is_given_up = False
+        self.recording_seconds = 0.0  # spent on judging and recording since the last build began
         self._partition = partition
         self._desk = desk
         self._known = assessing.Known(state=State(name))
@@ -78,6 +79,11 @@ class Cluster:
             await self._in_thread(silent, assessing.fold, self._known, silent)
         if not rest or self.is_given_up:
             return
+        started = clock.monotonic()
+        await self._take_new(rest, still_ours)
+        self.recording_seconds += clock.monotonic() - started
+
+    async def _take_new(self, rest: Sequence[Incoming], still_ours: Callable[[], bool]) -> None:
         for part in slices(rest, now=self._desk.clock.now() or rest[-1].at):
             await self._bury(part)
             remembered = assessing.Remembered()

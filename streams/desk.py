@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from monitor.broker.connection import Connection
 from monitor.broker.producing import Producer
@@ -16,6 +16,7 @@ from monitor.store import Store
 from streams.log_clock import LogClock
 from streams.observing import Observer
 from streams.retrying import Retrying
+from streams.sweeping import Sweeping
 
 if TYPE_CHECKING:
     from streams.owning import PartitionOwner
@@ -34,6 +35,7 @@ class Desk(Struct, kw_only=True):
     observer: Observer
     fail: Callable[[Exception], None]  # ends the process with an error a person can mend
     build_again: Callable[[PartitionOwner], None]
+    sweeping: Sweeping = field(default_factory=Sweeping)
 
     async def tell(self, news: Callable[[], None]) -> None:
         """In a thread, as the observer may ask the database. What it shows is not worth a fact: it never fails."""

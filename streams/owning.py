@@ -94,19 +94,23 @@ class PartitionOwner:
     async def _build(self) -> None:
         started = clock.monotonic()
         async with self._busy, self._reader() as reader:
-            await self._begin(reader)
-            end = await self._now_and_end(reader)
-            while self.is_owned and self.position < max(end, self._dropped_to):
-                records = await reader.read(timeout_seconds=1.0, limit=BUILD_BATCH)
-                await self._fold(records)
-                self.position = max(self.position, reader.position)
+            with self._desk.sweeping.at_rest():
+                await self._begin(reader)
+                end = await self._now_and_end(reader)
+                while self.is_owned and self.position < max(end, self._dropped_to):
+                    records = await reader.read(timeout_seconds=1.0, limit=BUILD_BATCH)
+                    await self._fold(records)
+                    self.position = max(self.position, reader.position)
             self.is_live = self.is_owned
         if self.is_live:
             await self._tell_adopted(self.clusters)
             self._desk.observer.built(self.place)
-            held = ", ".join(self.clusters) or "empty"
-            seconds = clock.monotonic() - started
-            log.info("%s is built up to offset %d in %.2f s: %s", self.place, self.position, seconds, held)
+            self._say_built(clock.monotonic() - started)
+
+    def _say_built(self, seconds: float) -> None:
+        recording = sum(cluster.recording_seconds for cluster in self.clusters.values())
+        text = "%s is built up to offset %d in %.2f s, %.2f s of it to judge and to record: %s"
+        log.info(text, self.place, self.position, seconds, recording, ", ".join(self.clusters) or "empty")
 
     async def _tell_adopted(self, names: Iterable[str]) -> None:
         """Also of a cluster whose first facts came after the build: its gauges would be shown by nobody."""
@@ -126,6 +130,8 @@ class PartitionOwner:
             self.clusters = {
                 name: Cluster(name, self.partition, self._desk, position) for name, position in recorded.items()
             }
+        for cluster in self.clusters.values():
+            cluster.recording_seconds = 0.0
         reader.seek(self.position)
 
     def _agrees_with(self, epoch: int, recorded: dict[str, Position]) -> bool:

@@ -82,6 +82,7 @@ class _Judge:
         self._waivers = waiving.active(snapshot.state.waivers.values(), snapshot.at)
         self._passing: dict[str, dict[str, SubjectResult]] = {}
         self._held: dict[str, frozenset[str]] = {}
+        self._owners: dict[str, str] = {}
 
     @property
     def changed(self) -> frozenset[str] | None:
@@ -175,7 +176,10 @@ class _Judge:
         return subject == definition.domain.id or self._owner(subject) == definition.domain.id
 
     def _owner(self, subject: str) -> str:
-        return self._snapshot.state.placement.owner_of(subject, self._snapshot.home_of(subject))
+        if subject not in self._owners:
+            placement = self._snapshot.state.placement
+            self._owners[subject] = placement.owner_of(subject, self._snapshot.home_of(subject))
+        return self._owners[subject]
 
     def _of_subject(self, entry: Entry, subject: str) -> SubjectResult:
         """The check's answer, weighed by the domain it belongs to, with the waiver that covers it."""

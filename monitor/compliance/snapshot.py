@@ -22,8 +22,10 @@ class Snapshot:
         self.state = state
         self.at = at
         self._policies: dict[str, tuple[str, ...]] = {}
+        self._endpoints: dict[str, tuple[str, ...]] = {}
+        self._unpoliced: dict[str, str] = {}
 
-    @property
+    @cached_property
     def engine(self) -> Engine:
         return self.state.engine
 
@@ -87,11 +89,20 @@ class Snapshot:
 
     def endpoints(self, subject: str) -> tuple[str, ...]:
         """Those of the subject's pods that Calico polices, by the engine's ids."""
-        ids = (self.state.inventory.endpoint_of(key) for key, _ in self.pods(subject))
-        return tuple(each for each in ids if each in self.engine.endpoints)
+        found = self._endpoints.get(subject)
+        if found is None:
+            ids = (self.state.inventory.endpoint_of(key) for key, _ in self.pods(subject))
+            there = self.engine.endpoints
+            found = self._endpoints[subject] = tuple([each for each in ids if each in there])
+        return found
 
     def why_not_policed(self, subject: str) -> str:
         """Why nothing can be demanded of the subject's policies; empty if something can."""
+        if subject not in self._unpoliced:
+            self._unpoliced[subject] = self._why_not_policed(subject)
+        return self._unpoliced[subject]
+
+    def _why_not_policed(self, subject: str) -> str:
         namespace = subjects.namespace_of(subject)
         if namespace in self.system_namespaces:
             return f"system namespace: {self.system_namespaces[namespace]}"
