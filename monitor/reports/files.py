@@ -6,20 +6,18 @@ the release that made it stand in the manifest and in HTML and JSON, nowhere els
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import datetime
 from operator import attrgetter
 from pathlib import Path
-from types import NoneType, TracebackType
+from types import TracebackType
 from typing import Any, Self
 
 import msgspec
 
-from monitor.reports import rendering
+from monitor.reports import cells, rendering
 from monitor.reports.content import ControlSection, DomainSection, Finding, Report
 from monitor.reports.counting import Counted
 from monitor.store.periods import ChangeRow, DomainSpan, MemberSpan
@@ -27,7 +25,6 @@ from monitor.store.queries import GapRow
 
 MANIFEST = "manifest.json"
 BLOCK = 1 << 18
-_RISKY = frozenset("=+-@\t\r\n")
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 _FINDING = ("id", "domain", "control", "subject", "severity", "state", "sentence", "proof", "fix", "owner", "waiver")
@@ -38,7 +35,7 @@ _WAIVER = (
     *("granted_at", "expires_at", "declared_at", "withdrawn_at", "findings", "seconds", "still_failing", "remarks"),
 )
 _GAP = ("input", "from_at", "to_at", "reason")
-_rest_of_finding = attrgetter(*_FINDING[4:], *_FINDING_TIMES)
+_finding = attrgetter(*_FINDING, *_FINDING_TIMES)
 _SECONDS = ("met", "not met", "not met, waived", "not evaluated", "not applicable")
 
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -83,26 +80,22 @@ class _Digesting(io.RawIOBase):
 
 
 class Digested:
-    """A file whose digest is known at its end. Rows are small and many: they are gathered before they are hashed.
-
-    Bytes go by `put` or text by `text`, never both: each gathers for itself.
-    """
+    """A file whose digest is known at its end. Rows are small and many: they are gathered before they are hashed."""
 
     def __init__(self, place: Path) -> None:
         self._raw = _Digesting(place)
-        gathered = io.BufferedWriter(self._raw, BLOCK)
-        self.put = gathered.write
-        self.text = io.TextIOWrapper(gathered, encoding="utf-8", newline="")
+        self._gathered = io.BufferedWriter(self._raw, BLOCK)
+        self.put = self._gathered.write
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.text.close()
+        self._gathered.close()
 
     def end(self) -> str:
         """All of it is in the file; the digest."""
-        self.text.flush()
+        self._gathered.flush()
         return self._raw.sha256.hexdigest()
 
 
@@ -125,13 +118,11 @@ class Pack:
         self._folder = folder
         self._stack = ExitStack()
         self._files: dict[str, Digested] = {}
-        self._tables: dict[str, Any] = {}
         self._pages: list[str] = []
 
     def __enter__(self) -> Self:
         for name, columns in COLUMNS.items():
-            self._tables[name] = csv.writer(self._open(f"{name}.csv").text, lineterminator="\r\n")
-            self._tables[name].writerow(columns)
+            self._open(f"{name}.csv").put(cells.joined(columns))
         self._open("report.json").put(b"{")
         return self
 
@@ -146,8 +137,8 @@ class Pack:
     def _json(self) -> Digested:
         return self._files["report.json"]
 
-    def _row(self, table: str, values: Iterable[Any]) -> None:
-        self._tables[table].writerow(map(_cell, values))
+    def _table(self, name: str) -> Digested:
+        return self._files[f"{name}.csv"]
 
     @contextmanager
     def _items(self, name: str) -> Iterator[Items]:
@@ -163,10 +154,11 @@ class Pack:
         return self._listed("gaps", rows, _GAP)
 
     def _listed(self, name: str, rows: Iterable[Any], columns: Sequence[str]) -> Iterator[Any]:
+        put, values = self._table(name).put, attrgetter(*columns)
         with self._items(name) as items:
             for row in rows:
                 items.add(row)
-                self._row(name, (getattr(row, column) for column in columns))
+                put(cells.row(values(row)))
                 yield row
 
     @contextmanager
@@ -183,22 +175,20 @@ class Pack:
         self._json.put(b"}")
 
     def members(self, rows: Iterable[MemberSpan]) -> Iterator[MemberSpan]:
-        write = self._tables["members"].writerow
+        put = self._table("members").put
         with self._items("members") as items:
             for row in rows:
                 items.add(row)
-                ends = (_time(row.from_at), _cell(row.to_at))
-                write((*_texts(row.domain, row.subject, "\n".join(row.pods)), *ends))
+                put(cells.row((row.domain, row.subject, row.pods, row.from_at, row.to_at)))
                 yield row
 
     def findings(self, rows: Iterable[Finding]) -> Iterator[Finding]:
-        write, write_moves = self._tables["findings"].writerow, self._tables["transitions"].writerows
+        put, put_moves = self._table("findings").put, self._table("transitions").put
         with self._items("findings") as items:
             for row in rows:
                 items.add(row)
-                about = _texts(row.id, row.domain, row.control, row.subject)
-                write((*about, *map(_cell, _rest_of_finding(row))))
-                write_moves(_moves(row, about))
+                put(cells.row(_finding(row)))
+                put_moves(_moves(row))
                 yield row
 
     def section(self, section: DomainSection, page: str) -> None:
@@ -213,70 +203,47 @@ class Pack:
             worst = (control.worst.at, control.worst.failing, control.worst.of) if control.worst else (None, None, None)
             seconds = (control.seconds[name] for name in _SECONDS)
             said = (section.id, control.control, control.result.value, control.share)
-            self._row("results", (*said, *seconds, control.gaps, control.longest_gap_seconds, *worst))
-            self._tables["statuses"].writerows(_spans(control, _texts(section.id, control.control)))
+            gaps = (control.gaps, control.longest_gap_seconds)
+            self._table("results").put(cells.row((*said, *seconds, *gaps, *worst)))
+            self._table("statuses").put(_spans(section.id, control))
         self._json.put(b"]")
         self._pages.append(page)
 
     def finish(self, report: Report, counted: Counted) -> bytes:
         """The rest of JSON, the HTML, and the manifest with the digests of all; returns the manifest."""
         for waiver in report.waivers:
-            self._row("waivers", (getattr(waiver, name) for name in _WAIVER))
+            self._table("waivers").put(cells.row(getattr(waiver, name) for name in _WAIVER))
         self._json.put(b'"report":' + _encode(report) + b"}\n")
         head, tail = rendering.frame(report, counted, self._json.end())
         page = self._open("report.html")
         for part in (head, *self._pages, tail):
-            page.text.write(part)
+            page.put(part.encode())
         manifest = _manifest(report, {name: file.end() for name, file in sorted(self._files.items())})
         (self._folder / MANIFEST).write_bytes(manifest)
         return manifest
 
 
-def _moves(finding: Finding, about: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """A million of them: what repeats is made safe once."""
-    sentence = ""
+def _moves(finding: Finding) -> bytes:
+    """Rows of transitions.csv. A million of them: what repeats is made a cell once."""
+    about = ",".join(map(cells.text, (finding.id, finding.domain, finding.control, finding.subject)))
+    sentence, rows = "", []
     for move in finding.history:
         if move.sentence:
-            sentence = _text(move.sentence)
-        yield *about, _time(move.at), move.transition, move.severity, sentence, _text(move.reason), move.position
+            sentence = cells.text(move.sentence)
+        moved = f"{cells.time(move.at)},{move.transition},{move.severity}"
+        rows.append(f"{about},{moved},{sentence},{cells.text(move.reason)},{move.position}\r\n")
+    return "".join(rows).encode()
 
 
-def _spans(control: ControlSection, about: Sequence[str]) -> Iterator[tuple[str, ...]]:
+def _spans(domain: str, control: ControlSection) -> bytes:
+    """Rows of statuses.csv."""
+    about = f"{cells.text(domain)},{cells.text(control.control)}"
+    rows = []
     for span in control.spans:
-        times = (_time(span.from_at), _time(span.to_at), _number(span.seconds))
-        yield *about, span.met, *times, *_texts(span.reason, "\n".join(span.began), "\n".join(span.ended))
-
-
-def _text(value: str) -> str:
-    """A cell that a spreadsheet would take for a formula starts with an apostrophe instead."""
-    return f"'{value}" if value[:1] in _RISKY else value
-
-
-def _texts(*values: str) -> list[str]:
-    return [_text(value) for value in values]
-
-
-def _time(at: datetime) -> str:
-    return f"{at.isoformat()[:-6]}Z"
-
-
-def _number(value: float) -> str:
-    return f"{value:.6f}".rstrip("0").rstrip(".")
-
-
-_CELLS: dict[type, Callable[[Any], str]] = {
-    str: _text,
-    NoneType: lambda _: "",
-    datetime: _time,
-    float: _number,
-    int: str,
-    tuple: lambda value: _text("\n".join(value)),
-    list: lambda value: _text("\n".join(value)),
-}
-
-
-def _cell(value: Any) -> str:
-    return _CELLS[type(value)](value)
+        lasted = f"{cells.time(span.from_at)},{cells.time(span.to_at)},{cells.number(span.seconds)}"
+        why = f"{cells.text(span.reason)},{cells.lines(span.began)},{cells.lines(span.ended)}"
+        rows.append(f"{about},{cells.text(span.met)},{lasted},{why}\r\n")
+    return "".join(rows).encode()
 
 
 def _manifest(report: Report, digests: dict[str, str]) -> bytes:

@@ -34,7 +34,7 @@ def connect(url: str) -> Engine:
 def _postgresql(url: Any) -> Engine:
     options = (
         f"-c statement_timeout={STATEMENT_SECONDS}s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
-        " -c timezone=UTC"
+        " -c timezone=UTC -c cursor_tuple_fraction=1"  # a cursor is read to its end (sql.streamed)
     )
     return create_engine(
         url,

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, Select, Table, Text, and_, case, cast, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Table, Text, and_, case, cast, func, or_, select
 
 from models import tables
 from monitor.store import sql
@@ -156,8 +156,7 @@ def domains(connection: Connection, scope: Scope) -> list[DomainSpan]:
 def held(connection: Connection, scope: Scope) -> Iterator[tuple[str, str]]:
     """Which domain held which subject at any moment of the period: of the whole cluster."""
     columns = (_member.c.domain, _member.c.subject)
-    for row in _streamed(connection, select(*columns).where(*_touching(_member, scope)).distinct()):
-        yield row.domain, row.subject
+    yield from sql.streamed(connection, select(*columns).where(*_touching(_member, scope)).distinct())
 
 
 def members(connection: Connection, scope: Scope, domain: str) -> Iterator[MemberSpan]:
@@ -165,7 +164,7 @@ def members(connection: Connection, scope: Scope, domain: str) -> Iterator[Membe
     statement = select(*_spans(_member, MemberSpan, scope)).where(
         _member.c.domain == domain, *_touching(_member, scope)
     )
-    for row in _streamed(connection, statement.order_by(_plain(connection, _member.c.subject), _member.c.from_at)):
+    for row in sql.streamed(connection, statement.order_by(_plain(connection, _member.c.subject), _member.c.from_at)):
         yield MemberSpan(*row)
 
 
@@ -185,7 +184,7 @@ def member_pods(connection: Connection, cluster: str, domain: str, at: datetime)
 def statuses(connection: Connection, scope: Scope, domain: str) -> Iterator[StatusRow]:
     """Of one domain, by control, then time."""
     statement = select(*_named(_status, StatusRow)).where(_status.c.domain == domain, *_touching(_status, scope))
-    for row in _streamed(connection, statement.order_by(_plain(connection, _status.c.control), _status.c.from_at)):
+    for row in sql.streamed(connection, statement.order_by(_plain(connection, _status.c.control), _status.c.from_at)):
         yield StatusRow(*row)
 
 
@@ -196,9 +195,10 @@ def moves(connection: Connection, scope: Scope, domain: str, *, but: Collection[
         .where(_move.c.domain == domain, *_within(_move, scope))
         .order_by(*_in_order(connection))
     )
-    for row in _streamed(connection, statement):
-        if row.finding_id not in but:
-            yield Move(*row)
+    for row in sql.streamed(connection, statement):
+        move = Move(*row)
+        if move.finding_id not in but:
+            yield move
 
 
 def moves_of(connection: Connection, scope: Scope, findings: Iterable[str]) -> list[Move]:
@@ -228,8 +228,7 @@ def wandered(connection: Connection, scope: Scope) -> list[str]:
 def changed_in(connection: Connection, scope: Scope) -> Iterator[tuple[str, str]]:
     """Findings that changed while open, and the domains that they belonged to then."""
     changed = select(_move.c.finding_id, _move.c.domain).where(*_within(_move, scope))
-    for row in _streamed(connection, changed.where(_move.c.transition == "changed").distinct()):
-        yield row.finding_id, row.domain
+    yield from sql.streamed(connection, changed.where(_move.c.transition == "changed").distinct())
 
 
 def happenings(connection: Connection, scope: Scope, moments: Iterable[datetime]) -> Iterator[Happening]:
@@ -271,16 +270,16 @@ def standing(connection: Connection, scope: Scope) -> Iterator[Standing]:
         .order_by(*_in_order(connection))
     )
     width = len(_MOVE)
-    for row in _streamed(connection, statement):
-        move = Move(*row[:width])
-        yield Standing(move=move, opened_at=row.was_opened_at or move.at, waiving=row.waiving, waiver=row.waiver)
+    for row in sql.streamed(connection, statement):
+        move, (opened_at, waiving, waiver) = Move(*row[:width]), row[width:]
+        yield Standing(move=move, opened_at=opened_at or move.at, waiving=waiving, waiver=waiver)
 
 
 def policy_changes(connection: Connection, scope: Scope) -> Iterator[ChangeRow]:
     """Of the whole cluster: a policy elsewhere may decide here."""
     table = tables.policy_change
     statement = select(*_named(table, ChangeRow)).where(*_within(table, scope)).order_by(table.c.id)
-    for row in _streamed(connection, statement):
+    for row in sql.streamed(connection, statement):
         yield ChangeRow(*row)
 
 
@@ -327,9 +326,3 @@ def _spans(table: Table, kind: type[Struct], scope: Scope) -> list[Any]:
     """An end that came with or after the period's is not known in it."""
     end = case((table.c.to_at < scope.to_at, table.c.to_at), else_=None).label("to_at")
     return [end if column.name == "to_at" else column for column in _named(table, kind)]
-
-
-def _streamed(connection: Connection, statement: Select[Any]) -> Iterator[Any]:
-    """Through a cursor of the server's: what was read is let go."""
-    for part in connection.execute(statement, execution_options={"yield_per": 2000}).partitions():
-        yield from part

@@ -5,7 +5,8 @@ import sqlalchemy as sa
 from store.recordings import at
 
 from models import tables
-from monitor.store import connecting, sql
+from monitor.store import Store, connecting, sql
+from monitor.store.errors import is_transient
 
 NUMBER = sql.MANY + 1
 CHANGED = tables.policy_change
@@ -53,3 +54,34 @@ def test_many_rows_are_gone_with_a_transaction_that_fails(store):
         sql.add(connection, CHANGED, [next(rows("many")) | {"cluster": None}])
     with store.look() as look:
         assert look.execute(sa.select(sa.func.count()).select_from(CHANGED)).scalar_one() == 0
+
+
+def test_a_long_answer_is_read_in_parts_and_is_what_it_is_at_once(store):
+    number = 2 * sql.PART + 1
+    with connecting.writing(store._engine) as connection:
+        sql.add(connection, CHANGED, [row | {"offset": place} for place, row in enumerate([next(rows("h"))] * number)])
+    statement = sa.select(CHANGED).where(CHANGED.c.cluster == "h").order_by(CHANGED.c.id)
+    with store.look() as look:
+        whole = [tuple(row) for row in look.execute(statement)]
+        streamed = [tuple(row) for row in sql.streamed(look, statement)]
+        two_at_once = [
+            a[0] == b[0] for a, b in zip(sql.streamed(look, statement), sql.streamed(look, statement), strict=True)
+        ]
+
+    assert len(whole) == number
+    assert streamed == whole
+    assert all(two_at_once)
+
+
+def test_a_long_answer_whose_database_goes_away_is_a_fault_that_passes(database):
+    store = Store.open(database)
+    store.upgrade()
+    statement = sa.select(sa.func.generate_series(1, 3 * sql.PART))
+    with pytest.raises(sa.exc.OperationalError) as failed, store.look() as look:
+        answer = sql.streamed(look, statement)
+        next(answer)
+        look.connection.driver_connection.pgconn.finish()
+        list(answer)
+    store.close()
+
+    assert is_transient(failed.value)
