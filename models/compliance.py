@@ -111,18 +111,28 @@ class ControlResult(Struct, frozen=True, kw_only=True):
 
 
 class DomainPosture(Struct, frozen=True, kw_only=True):
-    """`members`: of those that the evaluation's `changed` names."""
+    """`members`: of those that the evaluation's `changed` names. `results`: those that say something else than before,
+    that are about a subject that `changed` names, or that could not be evaluated.
+    """
 
     domain: Domain
     members: tuple[Member, ...] = ()
     results: tuple[ControlResult, ...] = ()
 
 
+class Changed(Struct, frozen=True, kw_only=True):
+    """What may be other than at the evaluation before. What is not listed of it is gone."""
+
+    subjects: frozenset[str] = frozenset()  # in a result, or in the domain that it belongs to
+    members: frozenset[str] = frozenset()  # in their pods, or in the domains that hold them; subjects too
+    domains: frozenset[str] = frozenset()  # new, or described otherwise
+
+
 class Evaluation(Struct, frozen=True, kw_only=True):
     """What was concluded of one cluster at one position. Domains not in `postures` nor `gone` are unchanged.
 
-    `changed`: subjects of which anything may be other than at the evaluation before; None = any. What is not listed of
-    them is gone, what is not among them is as it was: whoever records this must stand where that one was recorded.
+    `changed`: None = anything. What it does not name is as it was: whoever records this must stand where the evaluation
+    before was recorded.
     """
 
     cluster: str
@@ -130,7 +140,7 @@ class Evaluation(Struct, frozen=True, kw_only=True):
     at: datetime  # log time
     postures: tuple[DomainPosture, ...] = ()
     gone: tuple[str, ...] = ()  # ids of domains that no longer exist
-    changed: frozenset[str] | None = None
+    changed: Changed | None = None
 
 
 class Vouched(Struct, frozen=True, kw_only=True):

@@ -4,17 +4,22 @@ Law 1: an evaluation is a function of the state and the time; what is remembered
 soon as something that it rests on changes.
 Law 2: a control whose inputs are not all fresh is `error` with the reason, whatever it could have said.
 Law 3: a subject's finding belongs to the smallest domain that holds it and is counted in the larger ones.
+Law 4: what is told is what differs from what was told before: judging much again costs the record nothing where it
+comes to the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
+from functools import cached_property
 
 from msgspec import structs
 
 from models.compliance import (
     ROLL_UP,
+    Changed,
+    Control,
     ControlResult,
     DomainPosture,
     Evaluation,
@@ -30,7 +35,7 @@ from monitor.compliance.catalogue import CATALOGUE, Entry
 from monitor.compliance.snapshot import Snapshot
 from monitor.state.domains import Definition
 from monitor.state.state import ALL, All, Dirty, State
-from monitor.state.tallies import Basis, Tally
+from monitor.state.tallies import Basis, Tally, Told
 
 SHIFT = {"low": -1, "medium": 0, "high": 0, "critical": 1}
 """A domain's criticality moves the default severity of its findings."""
@@ -44,17 +49,18 @@ def evaluate(state: State, dirty: Dirty, *, at: datetime, position: Position) ->
     names = frozenset(state.domains) if dirty.domains is ALL else dirty.domains
     gone = names - state.domains.keys()
     _forget(state, gone, dirty.workloads)
-    judge = _Judge(Snapshot(state, at), dirty.workloads)
+    judge = _Judge(Snapshot(state, at), dirty)
     definitions = [state.domains[name] for name in sorted(names & state.domains.keys())]
     for definition in definitions:
         judge.settle(definition, is_moved=bool(gone))
+    postures = [posture for definition in definitions if (posture := judge.posture(definition)) is not None]
     return Evaluation(
         cluster=state.cluster,
         position=position,
         at=at,
-        postures=tuple(judge.posture(definition) for definition in definitions),
+        postures=tuple(postures),
         gone=tuple(sorted(gone)),
-        changed=judge.changed,
+        changed=judge.changed(postures),
     )
 
 
@@ -62,8 +68,10 @@ def _forget(state: State, gone: frozenset[str], workloads: frozenset[str] | All)
     """Drop what was said of domains that are gone; of all, if anything may be another."""
     if workloads is ALL:
         state.tallies.clear()
+        state.told.clear()
     elif gone:
         state.tallies = {place: tally for place, tally in state.tallies.items() if place[1] not in gone}
+        state.told = {domain: told for domain, told in state.told.items() if domain not in gone}
 
 
 def vouching(state: State, *, at: datetime) -> tuple[Vouched, ...]:
@@ -74,20 +82,27 @@ def vouching(state: State, *, at: datetime) -> tuple[Vouched, ...]:
 class _Judge:
     """One evaluation: what several domains ask for is found out once."""
 
-    def __init__(self, snapshot: Snapshot, workloads: frozenset[str] | All) -> None:
+    def __init__(self, snapshot: Snapshot, dirty: Dirty) -> None:
         self._snapshot = snapshot
-        self._workloads = workloads
-        self._changed: set[str] = set() if workloads is ALL else set(workloads)
+        self._workloads = dirty.workloads
+        self._moved = dirty.members
+        self._changed = set(dirty.members)
+        self._described: set[str] = set()
+        self._stirred: set[tuple[str, str]] = set()  # tallies that say something else now
         self._unmet = {each.control.id: needs.unmet(each.control.needs, snapshot.inputs) for each in CATALOGUE}
         self._waivers = waiving.active(snapshot.state.waivers.values(), snapshot.at)
         self._passing: dict[str, dict[str, SubjectResult]] = {}
         self._held: dict[str, frozenset[str]] = {}
         self._owners: dict[str, str] = {}
 
-    @property
-    def changed(self) -> frozenset[str] | None:
-        """Subjects of which anything may be another; None: any."""
-        return None if self._workloads is ALL else frozenset(self._changed)
+    def changed(self, told: Iterable[DomainPosture]) -> Changed | None:
+        """What may be another; None: anything."""
+        if self._workloads is ALL:
+            return None
+        members = {member.subject for posture in told for member in posture.members} | self._moved
+        return Changed(
+            subjects=frozenset(self._changed), members=frozenset(members), domains=frozenset(self._described)
+        )
 
     # First: what is said now
 
@@ -103,13 +118,20 @@ class _Judge:
         tally = tallies.setdefault(place, Tally())
         if entry.is_of_workloads:
             for subject in self._to_judge(definition, is_new=is_new):
-                tally.put(subject, self._of_subject(entry, subject) if self._holds(definition, subject) else None)
+                result = self._of_subject(entry, subject) if self._holds(definition, subject) else None
+                if tally.put(subject, result):
+                    self._stir(place, {subject})
         basis = self._basis(entry, definition)
         if basis is None or basis != tally.basis:
             others = {subject: self._of_subject(entry, subject) for subject in entry.others(self._snapshot, definition)}
-            self._changed |= tally.replace_others(others, basis)
+            self._stir(place, tally.replace_others(others, basis))
         if is_moved or is_new:
-            self._changed |= tally.others.keys()
+            self._stir(place, tally.others.keys())
+
+    def _stir(self, place: tuple[str, str], subjects: Collection[str]) -> None:
+        if subjects:
+            self._stirred.add(place)
+            self._changed.update(subjects)
 
     def _basis(self, entry: Entry, definition: Definition) -> Basis | None:
         """What the control's other subjects are judged by; None: by anything."""
@@ -120,9 +142,7 @@ class _Judge:
     def _to_judge(self, definition: Definition, *, is_new: bool) -> Iterable[str]:
         if self._workloads is not ALL and not is_new:
             return self._workloads
-        every = self._snapshot.workloads(definition)
-        self._changed.update(every)
-        return every
+        return self._snapshot.workloads(definition)
 
     def _holds(self, definition: Definition, subject: str) -> bool:
         if subject not in self._held:
@@ -135,41 +155,65 @@ class _Judge:
 
     # Then: what is told of it
 
-    def posture(self, definition: Definition) -> DomainPosture:
-        return DomainPosture(
-            domain=definition.domain,
-            members=tuple(self._members(definition)),
-            results=tuple(self._result(entry, definition) for entry in CATALOGUE),
-        )
+    def posture(self, definition: Definition) -> DomainPosture | None:
+        """What is to be told of a domain; None: nothing."""
+        known = self._snapshot.state.told
+        domain, before = definition.domain, known.get(definition.domain.id)
+        told = Told(domain, {entry.control.id: self._rolled_up(entry, definition) for entry in CATALOGUE})
+        known[domain.id] = told
+        if before is None or before.domain != domain:
+            self._described.add(domain.id)
+        results = tuple(self._results(definition, told, before))
+        is_news = self._moved or domain.id in self._described or any(each.subjects for each in results)
+        if not is_news and before is not None and before.results == told.results:
+            return None
+        return DomainPosture(domain=domain, members=tuple(self._members(definition)), results=results)
 
     def _members(self, definition: Definition) -> Iterable[Member]:
         placement, domain = self._snapshot.state.placement, definition.domain.id
         if self._workloads is ALL:
             return placement.members(domain)
-        held = (subject for subject in sorted(self._changed) if self._holds(definition, subject))
+        held = (subject for subject in sorted(self._moved) if self._holds(definition, subject))
         return (Member(subject=subject, pods=placement.pods(subject, domain)) for subject in held)
 
-    def _result(self, entry: Entry, definition: Definition) -> ControlResult:
-        """One control for one domain."""
+    def _results(self, definition: Definition, told: Told, before: Told | None) -> Iterator[ControlResult]:
+        """Those that are to be told, with the subjects whose findings belong to the domain."""
+        mine = [each for each in self._changed_in_order if self._belongs(each, definition)]
+        for entry in CATALOGUE:
+            rolled_up = told.results[entry.control.id]
+            subjects = tuple(self._subjects(entry, definition, mine))
+            is_same = before is not None and before.results[entry.control.id] == rolled_up
+            if subjects or not is_same or rolled_up.outcome is Outcome.ERROR:
+                yield structs.replace(rolled_up, subjects=subjects)
+
+    def _subjects(self, entry: Entry, definition: Definition, mine: Iterable[str]) -> Iterable[SubjectResult]:
+        if self._unmet_of(entry, definition):
+            return ()
+        tally = self._snapshot.state.tallies[entry.control.id, definition.domain.id]
+        if self._workloads is ALL:
+            return (each for each in tally.all() if self._belongs(each.subject, definition))
+        return tally.of(mine)
+
+    @cached_property
+    def _changed_in_order(self) -> list[str]:
+        """Once everything is settled."""
+        return sorted(self._changed)
+
+    def _rolled_up(self, entry: Entry, definition: Definition) -> ControlResult:
+        """One control for one domain, without subjects."""
+        control, domain = entry.control, definition.domain.id
         unmet = self._unmet_of(entry, definition)
         if unmet:
-            return self._rolled_up(entry, Outcome.ERROR, unmet)
-        tally = self._snapshot.state.tallies[entry.control.id, definition.domain.id]
+            return _summary(control, Outcome.ERROR, unmet)
+        known = self._snapshot.state.told.get(domain)
+        if (control.id, domain) not in self._stirred and known is not None:
+            return known.results[control.id]
+        tally = self._snapshot.state.tallies[control.id, domain]
         outcome = next((each for each in ROLL_UP if tally.counts[each]), Outcome.SKIP)
-        told = tally.all() if self._workloads is ALL else tally.of(sorted(self._changed))
         return structs.replace(
-            self._rolled_up(entry, outcome, _reason(outcome, tally)),
+            _summary(control, outcome, _reason(outcome, tally)),
             counts={each.value: tally.counts[each] for each in ROLL_UP if tally.counts[each]},
             waived=tally.waived,
-            subjects=tuple(each for each in told if self._belongs(each.subject, definition)),
-        )
-
-    def _rolled_up(self, entry: Entry, outcome: Outcome, reason: str) -> ControlResult:
-        return ControlResult(
-            control=entry.control.id,
-            outcome=outcome,
-            reason=reason,
-            needs=tuple(need.value for need in entry.control.needs),
         )
 
     def _belongs(self, subject: str, definition: Definition) -> bool:
@@ -204,6 +248,11 @@ class _Judge:
         if subject not in known:
             known[subject] = _guarded(entry, self._snapshot, subject)
         return known[subject]
+
+
+def _summary(control: Control, outcome: Outcome, reason: str) -> ControlResult:
+    needed = tuple(need.value for need in control.needs)
+    return ControlResult(control=control.id, outcome=outcome, reason=reason, needs=needed)
 
 
 def _guarded(entry: Entry, snapshot: Snapshot, subject: str) -> SubjectResult:

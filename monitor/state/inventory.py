@@ -128,9 +128,8 @@ class Inventory:
 
     def _place(self, before: Mapping[FactKey, Fact | None]) -> None:
         touched = self._placement.place(before, self.facts, self.unread)
+        self._changes.add(touched)
         self._changes.keys |= before.keys()
-        self._changes.domains |= touched.domains
-        self._changes.subjects |= touched.subjects
         self._changes.is_everything |= any(key.kind in _DECLARED for key in before)
         self._moved.domains |= touched.domains
 

@@ -49,10 +49,16 @@ class Place(Struct, frozen=True):
 
 
 class Touched(Struct):
-    """What a change concerns."""
+    """What a change concerns. `members`: those of the subjects that have other pods now, or are in other domains."""
 
     domains: set[str] = field(default_factory=set)
     subjects: set[str] = field(default_factory=set)
+    members: set[str] = field(default_factory=set)
+
+    def add(self, later: Touched) -> None:
+        self.domains |= later.domains
+        self.subjects |= later.subjects
+        self.members |= later.members
 
 
 class Placement:
@@ -81,8 +87,6 @@ class Placement:
         again |= self._define(before, facts, unread, touched)
         for key in again:
             self._place_again(key, facts, touched)
-        for domain in touched.domains:
-            self._members.pop(domain, None)
         return touched
 
     def members(self, domain: str) -> tuple[Member, ...]:
@@ -208,16 +212,24 @@ class Placement:
     # Placing
 
     def _place_again(self, key: FactKey, facts: Facts, touched: Touched) -> None:
-        old, new = self.places.pop(key, None), self._placed(key, facts)
+        old, new = self.places.get(key), self._placed(key, facts)
+        for place in (old, new):
+            if place is not None:
+                touched.subjects.add(place.subject)
+                touched.domains |= place.domains
+        if old != new:
+            self._move(key, old, new)
+            touched.members |= {place.subject for place in (old, new) if place is not None}
+
+    def _move(self, key: FactKey, old: Place | None, new: Place | None) -> None:
         if old is not None:
+            del self.places[key]
             _drop(self._keys_of, old.subject, key)
         if new is not None:
             self.places[key] = new
             self._keys_of[new.subject].add(key)
         for place in (old, new):
             if place is not None:
-                touched.subjects.add(place.subject)
-                touched.domains |= place.domains
                 self._hold(place)
 
     def _hold(self, place: Place) -> None:
@@ -225,6 +237,7 @@ class Placement:
         self._owners.pop(place.subject, None)
         holding = self.domains_of(place.subject)
         for domain in place.domains:
+            self._members.pop(domain, None)
             if domain in holding:
                 self._subjects_in[domain].add(place.subject)
             else:

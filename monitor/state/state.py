@@ -37,7 +37,7 @@ from monitor.state.domains import Definition
 from monitor.state.inventory import HELD, Changes, Inventory, Moved
 from monitor.state.marks import Marks
 from monitor.state.placement import Placement
-from monitor.state.tallies import Tally
+from monitor.state.tallies import Tally, Told
 
 
 class All(Enum):
@@ -50,10 +50,14 @@ ALL: Final = All.ALL
 
 
 class Dirty(Struct, frozen=True):
-    """What has to be judged again: these domains, and of the workloads only these. ALL: each, whatever was said."""
+    """What has to be judged again: these domains, and of the workloads only these. ALL: each, whatever was said.
+
+    `members`: those of the workloads that have other pods now, or are in other domains.
+    """
 
     domains: frozenset[str] | All
     workloads: frozenset[str] | All
+    members: frozenset[str] = frozenset()
 
 
 EVERYTHING: Final = Dirty(ALL, ALL)
@@ -63,7 +67,7 @@ class State:
     """One cluster, one owner.
 
     `memo`: results by control and subject, as long as nothing they rest on changed; `tallies`: what was last said, by
-    control and domain.
+    control and domain; `told`: of each domain, how it was described and summed up.
     """
 
     def __init__(self, cluster: str) -> None:
@@ -82,6 +86,7 @@ class State:
         self.unread: dict[FactKey, str] = {}  # of observed paths, waivers and marks
         self.memo: dict[str, dict[str, SubjectResult]] = {}
         self.tallies: dict[tuple[str, str], Tally] = {}
+        self.told: dict[str, Told] = {}
         self._deadlines = Deadlines()
         self._dirty: set[str] = set()
         self._is_all_dirty = False
@@ -140,7 +145,9 @@ class State:
             self._dirty = self._known | names
         dirty = frozenset(self._dirty & (self._known | names))
         self._judged_by, self._known, self._dirty, self._is_all_dirty = inputs, set(names), set(), False
-        return EVERYTHING if is_first else Dirty(dirty, ALL if is_all else frozenset(workloads))
+        if is_first:
+            return EVERYTHING
+        return Dirty(dirty, ALL) if is_all else Dirty(dirty, frozenset(workloads), frozenset(changes.members))
 
     def look_again(self, key: FactKey, at: datetime) -> None:
         """What rests on this fact becomes another by time alone: at that time it is dirty."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct, field
 
-from models.compliance import Outcome, SubjectResult
+from models.compliance import ControlResult, Domain, Outcome, SubjectResult
 
 
 class Basis:
@@ -29,6 +29,13 @@ class Basis:
     __hash__ = None  # type: ignore[assignment]  # compared, never looked up
 
 
+class Told(Struct, frozen=True):
+    """A domain as it was last told: described, and summed up by control."""
+
+    domain: Domain
+    results: dict[str, ControlResult]
+
+
 class Tally(Struct):
     """Results by subject, workloads apart from whatever else is judged; and how many there are of each outcome."""
 
@@ -38,12 +45,16 @@ class Tally(Struct):
     waived: int = 0
     basis: Basis | None = None  # what the others were judged by
 
-    def put(self, workload: str, result: SubjectResult | None) -> None:
-        """What is said of a workload now; None: it is not held any more."""
+    def put(self, workload: str, result: SubjectResult | None) -> bool:
+        """What is said of a workload now; None: it is not held any more. Whether that is another thing than before."""
+        former = self.workloads.get(workload)
+        if former == result:
+            return False
         self._count(self.workloads.pop(workload, None), -1)
         if result is not None:
             self.workloads[workload] = result
             self._count(result, 1)
+        return True
 
     def replace_others(self, results: Mapping[str, SubjectResult], basis: Basis | None) -> set[str]:
         """What is said of everything else; returns those of which another thing was said, or nothing, before."""

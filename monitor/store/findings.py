@@ -96,7 +96,7 @@ def _wanted(evaluation: Evaluation) -> Iterator[tuple[ColumnElement[bool], ...]]
         if evaluation.changed is None:
             yield (in_part,)
         else:
-            yield from ((in_part, _table.c.subject.in_(some)) for some in sql.chunks(evaluation.changed))
+            yield from ((in_part, _table.c.subject.in_(some)) for some in sql.chunks(evaluation.changed.subjects))
 
 
 def _moved(

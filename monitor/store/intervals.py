@@ -62,18 +62,22 @@ Moves = list[Mapping[str, Any]]
 def record(connection: Connection, evaluation: Evaluation) -> Moves:
     """Open and close what the evaluation changed; returns what the chain is to cover of the statuses.
 
-    Of members only those that it names are looked at: the fence says that the others stand as it left them.
+    Only what it tells is looked at: the fence says that all else stands as it was left.
     """
-    judged = [posture.domain.id for posture in evaluation.postures]
-    ids = judged + list(evaluation.gone)
+    changed, postures = evaluation.changed, evaluation.postures
+    judged = [posture.domain.id for posture in postures]
+    described = judged if changed is None else [each for each in judged if each in changed.domains]
     span = {"cluster": evaluation.cluster, "from_at": evaluation.at, "to_at": None}
-    found = [structs.asdict(posture.domain) | span for posture in evaluation.postures]
-    members = [row | span for posture in evaluation.postures for row in _member_rows(posture)]
-    statuses = [row | span for posture in evaluation.postures for row in _status_rows(posture)]
-    _replace(connection, DOMAINS, Scope(ids), found, span)
-    _replace(connection, MEMBERS, Scope(judged, evaluation.changed), members, span)
+    found = [structs.asdict(posture.domain) | span for posture in postures if posture.domain.id in described]
+    members = [row | span for posture in postures for row in _member_rows(posture)]
+    statuses = [row | span for posture in postures for row in _status_rows(posture)]
+    _replace(connection, DOMAINS, Scope([*described, *evaluation.gone]), found, span)
+    _replace(connection, MEMBERS, Scope(judged, None if changed is None else changed.members), members, span)
     _replace(connection, MEMBERS, Scope(evaluation.gone), [], span)
-    return _replace(connection, STATUSES, Scope(ids), statuses, span)
+    if changed is None:
+        return _replace(connection, STATUSES, Scope([*judged, *evaluation.gone]), statuses, span)
+    ended = _replace(connection, STATUSES, Scope(evaluation.gone), [], span)
+    return ended + _exchange(connection, STATUSES, _open_named(connection, STATUSES, statuses), statuses, evaluation.at)
 
 
 def record_reach(connection: Connection, cluster: str, at: datetime, told: ReachUpdate) -> tuple[Moves, Moves]:
@@ -85,20 +89,18 @@ def record_reach(connection: Connection, cluster: str, at: datetime, told: Reach
     status = {"is_known": not told.unknown, "reason": told.unknown, "needs": list(told.needs)}
     moves = _replace(connection, REACH_STATUS, None, [status | span], span)
     rows = [structs.asdict(each) | {"connections": list(each.connections)} | span for each in told.pairs]
-    open_rows = (
-        _open_rows(connection, REACH, cluster, None) if told.is_whole else _open_pairs(connection, cluster, rows)
-    )
+    open_rows = _open_rows(connection, REACH, cluster, None) if told.is_whole else _open_named(connection, REACH, rows)
     return _exchange(connection, REACH, open_rows, [row for row in rows if row["connections"]], at), moves
 
 
-def _open_pairs(connection: Connection, cluster: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    table = REACH.table
-    pairs = [(row["source"], row["destination"]) for row in rows]
-    statement = select(table).where(table.c.cluster == cluster, table.c.to_at.is_(None))
+def _open_named(connection: Connection, spans: Spans, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The open intervals of what these rows name; all are of one cluster, and named by two columns."""
+    table, (first, second) = spans.table, spans.identity
     found: list[dict[str, Any]] = []
-    for part in sql.chunks(pairs):
-        wanted = statement.where(tuple_(table.c.source, table.c.destination).in_(part))
-        found += [dict(row) for row in connection.execute(wanted).mappings()]
+    for part in sql.chunks((row[first], row[second]) for row in rows):
+        is_named = tuple_(table.c[first], table.c[second]).in_(part)
+        statement = select(table).where(table.c.cluster == rows[0]["cluster"], table.c.to_at.is_(None), is_named)
+        found += [dict(row) for row in connection.execute(statement).mappings()]
     return found
 
 
