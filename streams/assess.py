@@ -9,6 +9,7 @@ it is dropped, and it reads on from the log by itself when it can (docs/decision
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import groupby
@@ -21,7 +22,7 @@ from monitor.broker.connection import BrokerUnavailableError
 from monitor.broker.messages import Record
 from streams import faust_apps
 from streams.desk import Desk
-from streams.faust_apps import TAKE_MAX, TAKE_WITHIN_SECONDS, Group
+from streams.faust_apps import Group
 from streams.owning import PartitionOwner
 
 log = logging.getLogger(__name__)
@@ -112,12 +113,13 @@ def create_assess_app(desk: Desk, group: Group, ownership: Ownership) -> faust.A
 
     @app.agent(topic, name="assess", concurrency=1)
     async def assess(stream: Any) -> None:
-        async for events in stream.take_events(TAKE_MAX, within=TAKE_WITHIN_SECONDS):
-            try:
-                await ownership.take([faust_apps.record_of(event) for event in events])
-            except Exception:
-                log.exception("assess cannot go on")
-                desk.retrying.give_up("assess cannot go on: what it was given is left to the next owner")
+        async with contextlib.aclosing(faust_apps.batches(stream)) as batches:
+            async for events in batches:
+                try:
+                    await ownership.take([faust_apps.record_of(event) for event in events])
+                except Exception:
+                    log.exception("assess cannot go on")
+                    desk.retrying.give_up("assess cannot go on: what it was given is left to the next owner")
 
     faust_apps.on_partitions(app.on_partitions_assigned, ownership.assign)
     faust_apps.on_partitions(app.on_partitions_revoked, ownership.revoke)

@@ -6,6 +6,7 @@ Law 2: flows have an app, a group and a process of their own, so that a flood of
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import Any
 
@@ -13,7 +14,7 @@ import faust
 
 from monitor.broker.connection import Connection
 from streams import faust_apps
-from streams.faust_apps import TAKE_MAX, TAKE_WITHIN_SECONDS, Group
+from streams.faust_apps import Group
 from streams.matching import Matcher
 
 log = logging.getLogger(__name__)
@@ -26,12 +27,13 @@ def create_match_app(connection: Connection, topic_name: str, group: Group, matc
 
     @app.agent(topic, name="match", concurrency=1)
     async def match(stream: Any) -> None:
-        async for events in stream.take_events(TAKE_MAX, within=TAKE_WITHIN_SECONDS):
-            try:
-                await matcher.take([faust_apps.record_of(event) for event in events])
-            except Exception:
-                log.exception("match cannot go on")
-                matcher.give_up("match cannot go on: what it was given is left to the next owner")
+        async with contextlib.aclosing(faust_apps.batches(stream)) as batches:
+            async for events in batches:
+                try:
+                    await matcher.take([faust_apps.record_of(event) for event in events])
+                except Exception:
+                    log.exception("match cannot go on")
+                    matcher.give_up("match cannot go on: what it was given is left to the next owner")
 
     faust_apps.on_partitions(app.on_partitions_assigned, matcher.assign)
     app.finalize()
