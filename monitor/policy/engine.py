@@ -44,8 +44,8 @@ class _Lists(Struct, frozen=True):
 
     def verdicts(self, packet: Packet) -> tuple[Verdict, Verdict]:
         """Without a staged policy both lists are one."""
-        enforced = self.enforced.verdict(packet)
-        return enforced, enforced if self.pending is self.enforced else self.pending.verdict(packet)
+        enforced = self.enforced.walked(packet).verdict
+        return enforced, enforced if self.pending is self.enforced else self.pending.walked(packet).verdict
 
 
 class Engine:
@@ -55,6 +55,7 @@ class Engine:
         self.world = World()
         self._strangers = strangers.Strangers(self.world)
         self._lists: dict[tuple[_Alike, Direction], _Lists] = {}
+        self._lists_of: dict[Direction, dict[str, _Lists]] = {direction: {} for direction in Direction}
         self._judged: dict[tuple[Connection, str | None, str | None], FlowVerdict] = {}
 
     @classmethod
@@ -68,6 +69,8 @@ class Engine:
         endpoints = self.world.apply(changes)
         self._judged.clear()
         self._lists.clear()
+        for known in self._lists_of.values():
+            known.clear()
         self._strangers.forget()
         return Affected(endpoints=None if endpoints is None else frozenset(endpoints))
 
@@ -145,13 +148,20 @@ class Engine:
         return packet
 
     def _of(self, endpoint_id: str, direction: Direction) -> _Lists:
-        place = self._alike(endpoint_id)
-        found = self._lists.get((place, direction))
+        found = self._lists_of[direction].get(endpoint_id)
         if found is None:
-            enforced = self.chain(endpoint_id, Question(direction))
-            pending = self.chain(endpoint_id, Question(direction, Stage.NORMAL, is_pending=True))
-            found = self._lists[place, direction] = _Lists(enforced, pending)
+            place = self._alike(endpoint_id)
+            found = self._lists.get((place, direction))
+            if found is None:
+                found = self._lists[place, direction] = self._made(endpoint_id, direction)
+            self._lists_of[direction][endpoint_id] = found
         return found
+
+    def _made(self, endpoint_id: str, direction: Direction) -> _Lists:
+        enforced = self.chain(endpoint_id, Question(direction))
+        if not self.world.staged:
+            return _Lists(enforced, enforced)
+        return _Lists(enforced, self.chain(endpoint_id, Question(direction, Stage.NORMAL, is_pending=True)))
 
     def _alike(self, endpoint_id: str) -> _Alike:
         """What endpoints that meet the same chains have in common."""

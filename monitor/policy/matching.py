@@ -32,7 +32,6 @@ DOMAINS: Final = "a rule matches on domain names, which DNS decides on the node"
 NOT_ICMP: Final = "notICMP with type and code means one thing on iptables and eBPF and another on nftables"
 
 _ICMP_OF_VERSION: Final = {4: 1, 6: 58}
-_MANY_CLASSES: Final = 65_536
 
 
 class Owners(Struct, frozen=True):
@@ -49,6 +48,9 @@ class Packet:
     """The first packet of a connection, with the owners of its addresses looked up."""
 
     __slots__ = (
+        "_destination_held",
+        "_holding",
+        "_source_held",
         "destination",
         "destination_owners",
         "destination_port",
@@ -74,34 +76,42 @@ class Packet:
     destination_owners: Owners
     generation: int  # of what is looked up by exact address
 
+    def __init__(self, holding: Callable[[LabelClass], int]) -> None:
+        """`holding`: the peers that hold for a class, as bits."""
+        self._holding = holding
+        self._source_held = self._destination_held = -1  # most chains ask for one end only
+
+    @property
+    def source_held(self) -> int:
+        """The peers that hold for the owners of the source, as bits."""
+        if self._source_held < 0:
+            self._source_held = self._held(self.source_owners)
+        return self._source_held
+
+    @property
+    def destination_held(self) -> int:
+        if self._destination_held < 0:
+            self._destination_held = self._held(self.destination_owners)
+        return self._destination_held
+
+    def _held(self, owners: Owners) -> int:
+        """5.6: one owner suffices."""
+        held = 0
+        for each in owners.classes:
+            held |= self._holding(each)
+        return held
+
 
 class Peer:
-    """A selector as a peer: the classes for which it holds, remembered. `users` are the policies that ask it."""
+    """A selector as a peer. `bit` stands for it in what holds for a class; `users` are the policies that ask it."""
 
-    __slots__ = ("_held", "id", "node", "users")
+    __slots__ = ("bit", "node", "number", "users")
 
     def __init__(self, number: int, node: Node) -> None:
-        self.id = number
+        self.number = number
+        self.bit = 1 << number
         self.node = node
         self.users: set[Hashed] = set()
-        self._held: dict[int, bool] = {}
-
-    def holds_for(self, asked: LabelClass) -> bool:
-        found = self._held.get(asked.id)
-        if found is None:
-            if len(self._held) > _MANY_CLASSES:
-                self._held.clear()  # most are of classes that are gone
-            found = self._held[asked.id] = self.node.matches(asked.labels)
-        return found
-
-    def holds(self, owners: Owners) -> bool:
-        """5.6: one owner suffices. What `holds_for` remembers is looked up here: this is asked for most rules."""
-        held = self._held
-        for each in owners.classes:
-            found = held.get(each.id)
-            if found or (found is None and self.holds_for(each)):
-                return True
-        return False
 
 
 Hashed = tuple[str, str, str]
@@ -112,6 +122,9 @@ class Surroundings(Protocol):
     """What rules look up beside the packet."""
 
     def peer(self, node: Node) -> Peer: ...
+
+    def holding(self, asked: LabelClass) -> int:
+        """The peers that hold for a class, as bits."""
 
     def named_at(self, address: int) -> Iterable[tuple[LabelClass, tuple[tuple[str, int, int], ...]]]:
         """Endpoints at an address: their class and named ports."""
@@ -142,7 +155,7 @@ class CompiledRule:
     packet's addresses.
     """
 
-    __slots__ = ("_by_header", "by_owner", "peers", "rule", "service")
+    __slots__ = ("by_header", "by_owner", "of_destination", "of_source", "rule", "service")
 
     def __init__(self, rule: model.Rule, surroundings: Surroundings, *, is_egress: bool) -> None:
         self.rule = rule
@@ -150,14 +163,14 @@ class CompiledRule:
             _Side(rule.source, surroundings, is_source=True),
             _Side(rule.destination, surroundings, is_source=False),
         )
-        self.peers = tuple(peer for side in sides for peer in side.peers)
+        self.of_source, self.of_destination = (side.peers for side in sides)
         self.service = rule.source.service or rule.destination.service
-        self._by_header = tuple(_by_header(rule, sides, surroundings))
+        self.by_header = tuple(_by_header(rule, sides, surroundings))
         self.by_owner = tuple(_by_owner(rule, sides, is_egress=is_egress))
 
-    def fits(self, packet: Packet) -> Answer:
-        """Whether the rule can match packets with this one's header."""
-        return all_hold(self._by_header, packet, True)
+    @property
+    def peers(self) -> tuple[Peer, ...]:
+        return self.of_source + self.of_destination
 
 
 def all_hold(checks: tuple[Check, ...], packet: Packet, so_far: Answer) -> Answer:
@@ -320,7 +333,7 @@ class _Side:
         """Whether an endpoint at the address that matches the positive selector gives the port one of these names."""
         address = packet.source if self.is_source else packet.destination
         for owner, named in self._surroundings.named_at(address):
-            if self.selector is not None and not self.selector.holds_for(owner):
+            if self.selector is not None and not self._surroundings.holding(owner) & self.selector.bit:
                 continue
             if any(
                 number == port and protocol == packet.protocol and name in names for name, protocol, number in named
@@ -338,12 +351,12 @@ class _Side:
             yield lambda _: DOMAINS
 
     def _peer_check(self, peer: Peer, *, is_by_name: bool, is_wanted: bool) -> Check:
-        is_source, surroundings = self.is_source, self._surroundings
+        is_source, surroundings, bit = self.is_source, self._surroundings, peer.bit
 
         def check(packet: Packet) -> Answer:
-            if peer.holds(packet.source_owners if is_source else packet.destination_owners):
+            if (packet.source_held if is_source else packet.destination_held) & bit:
                 return is_wanted
-            if is_by_name and any(peer.holds_for(each) for each in surroundings.domain_classes()):
+            if is_by_name and any(surroundings.holding(each) & bit for each in surroundings.domain_classes()):
                 return DOMAINS
             return not is_wanted
 

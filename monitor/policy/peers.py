@@ -1,35 +1,51 @@
 """The selectors that rules ask of peers: each kept once, with the policies that ask it.
 
-What it is for: a change of an endpoint touches those policies whose peers hold for it, and no others.
+What it is for: a packet's owners are told to rules as one number, a bit for each peer that holds for them; and a change
+of an endpoint touches those policies whose peers hold for it, and no others.
+Law: a number belongs to one peer as long as any rule asks it, so what a chain reads off its own peers' bits stays true.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
+from monitor.policy.bits import ones
 from monitor.policy.matching import CompiledRule, Hashed, Peer
 from monitor.policy.selection import LabelClass, SelectorIndex
 from monitor.policy.selectors import Node
 
+_MANY_NEWS: Final = 64
+"""New peers from which on a class is looked up in the index instead of being told of each."""
+
 
 class Peers:
-    """Peers by selector."""
+    """Peers by selector. Numbers of peers that nobody asks any more are given to others: bits stay few."""
 
     def __init__(self) -> None:
         self._by_node: dict[Node, Peer] = {}
-        self._by_id: dict[int, Peer] = {}
+        self._by_number: list[Peer | None] = []
+        self._free: list[int] = []
         self._index: SelectorIndex[int] = SelectorIndex()
         self._by_service: dict[tuple[str, str], set[Hashed]] = {}
-        self._known: dict[int, frozenset[int]] = {}
-        self._next = 0
+        self._news: list[Peer] = []  # the last ones that came, in order
+        self._told = 0  # how many came, ever
 
     def peer(self, node: Node) -> Peer:
         found = self._by_node.get(node)
         if found is None:
-            found = self._by_node[node] = self._by_id[self._next] = Peer(self._next, node)
-            self._index.add(found.id, node)
-            self._known.clear()
-            self._next += 1
+            found = self._by_node[node] = self._numbered(node)
+            self._index.add(found.number, node)
+            if len(self._news) == _MANY_NEWS:
+                self._news.clear()
+            self._news.append(found)
+            self._told += 1
+        return found
+
+    def _numbered(self, node: Node) -> Peer:
+        number = self._free.pop() if self._free else len(self._by_number)
+        found = Peer(number, node)
+        self._by_number[number : number + 1] = [found]
         return found
 
     def adopt(self, user: Hashed, rules: Iterable[CompiledRule]) -> None:
@@ -44,9 +60,9 @@ class Peers:
             for peer in rule.peers:
                 peer.users.discard(user)
                 if not peer.users and self._by_node.pop(peer.node, None) is not None:
-                    del self._by_id[peer.id]
-                    self._index.remove(peer.id)
-                    self._known.clear()
+                    self._by_number[peer.number] = None
+                    self._free.append(peer.number)
+                    self._index.remove(peer.number)
             if rule.service is not None:
                 self._release_service(user, rule.service)
 
@@ -56,19 +72,31 @@ class Peers:
         if not users:
             self._by_service.pop(service, None)
 
-    def holding(self, asked: LabelClass | None) -> frozenset[int]:
-        """The peers, by number, that hold for a class; nothing holds for what is not there."""
-        if asked is None:
-            return frozenset()
-        found = self._known.get(asked.id)
-        if found is None:
-            found = self._known[asked.id] = frozenset(self._index.holding(asked.labels))
-        return found
+    def holding(self, asked: LabelClass) -> int:
+        """The peers that hold for a class, as bits. Those of peers that are gone say nothing."""
+        if asked.seen != self._told:
+            self._catch_up(asked)
+        return asked.held
 
-    def users(self, peers: Iterable[int]) -> set[Hashed]:
+    def _catch_up(self, asked: LabelClass) -> None:
+        """In the order in which they came: of those with one number the last one counts."""
+        missed = self._told - asked.seen
+        if asked.seen < 0 or missed > len(self._news):
+            asked.held = 0
+            for number in self._index.holding(asked.labels):
+                asked.held |= 1 << number
+        else:
+            for peer in self._news[-missed:]:
+                asked.held = asked.held | peer.bit if peer.node.matches(asked.labels) else asked.held & ~peer.bit
+        asked.seen = self._told
+
+    def users(self, peers: int) -> set[Hashed]:
+        """The policies and profiles that ask one of these peers."""
         users: set[Hashed] = set()
-        for each in peers:
-            users |= self._by_id[each].users
+        for number in ones(peers):
+            peer = self._by_number[number]
+            if peer is not None:
+                users |= peer.users
         return users
 
     def users_of_service(self, service: tuple[str, str]) -> set[Hashed]:

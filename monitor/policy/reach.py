@@ -17,6 +17,7 @@ from typing import NamedTuple
 from models.facts import Fact, FactKey
 from monitor.policy import addresses, connections, intervals, reach_groups, reach_snapshot
 from monitor.policy.addresses import Net
+from monitor.policy.bits import ones
 from monitor.policy.connections import NOTHING, ConnectionSet
 from monitor.policy.engine import Affected, Engine
 from monitor.policy.reach_classes import Classes, Snapshot
@@ -24,7 +25,6 @@ from monitor.policy.reach_field import Bound, Field
 from monitor.policy.reach_ground import Ground
 from monitor.policy.reach_groups import Between, Groups
 from monitor.policy.reach_regions import Region
-from monitor.policy.reach_rules import ones
 from monitor.policy.reach_walks import EGRESS, INGRESS, Stage
 
 __all__ = ["Answer", "Outside", "Posture", "Reach", "Stage"]

@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from monitor.policy import reach_regions as regions
+from monitor.policy.bits import ones
 from monitor.policy.connections import ConnectionSet
 from monitor.policy.reach_classes import Classes
 from monitor.policy.reach_regions import Region
-from monitor.policy.reach_rules import ones
 
 Between = dict[tuple[str, str], ConnectionSet]
 

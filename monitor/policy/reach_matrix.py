@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
+from monitor.policy.bits import ones
 from monitor.policy.connections import ConnectionSet
 from monitor.policy.reach_regions import Box, Region
-from monitor.policy.reach_rules import ones
 
 _Bits = dict[ConnectionSet, int]
 

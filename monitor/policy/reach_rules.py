@@ -7,7 +7,7 @@ Trusts: `matching` is the meaning of a rule for one packet; this module is the s
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import lru_cache, reduce
 from itertools import chain, islice
 from operator import or_
@@ -16,14 +16,13 @@ from msgspec import Struct
 
 from monitor.policy import connections, intervals, model, selectors
 from monitor.policy import reach_regions as regions
+from monitor.policy.bits import ones
 from monitor.policy.connections import EVERYTHING, ConnectionSet
 from monitor.policy.model import Ports, Rule, Side
 from monitor.policy.reach_classes import OTHER, AddressClass, Classes
 from monitor.policy.reach_regions import Box, Region, Step
 
 _PORTED = connections.union(connections.protocol(number) for number in sorted(connections.PORTED))
-_MANY_ONES = 32
-"""Set bits from which on they are found faster in the number written out."""
 _MANY_LISTS = 262_144
 _DEAR = 128
 """Classes of a selector above which it is worth keeping when there are new ones."""
@@ -295,25 +294,6 @@ class Rules:
             for name, protocol, number in owner.ports
             if name in names
         )
-
-
-def ones(bits: int) -> Iterator[int]:
-    """The places of the set bits, ascending."""
-    if bits.bit_count() > _MANY_ONES:
-        yield from _many_ones(f"{bits:b}"[::-1])
-        return
-    while bits:
-        rest = bits & (bits - 1)
-        yield (bits ^ rest).bit_length() - 1
-        bits = rest
-
-
-def _many_ones(digits: str) -> Iterator[int]:
-    """Looked for in a text, lowest digit first: a step costs the same however long the number is."""
-    place = digits.find("1")
-    while place >= 0:
-        yield place
-        place = digits.find("1", place + 1)
 
 
 def _everywhere(near: Region, all_bits: int) -> ConnectionSet | None:

@@ -15,11 +15,12 @@ from msgspec.structs import replace
 
 from monitor.policy import model
 from monitor.policy import reach_regions as regions
+from monitor.policy.bits import ones
 from monitor.policy.connections import ConnectionSet
 from monitor.policy.model import Policy, Profile, Tier
 from monitor.policy.reach_classes import Classes, Owner, Snapshot
 from monitor.policy.reach_regions import Bounds, Outcome, Step
-from monitor.policy.reach_rules import Listed, Rules, ones
+from monitor.policy.reach_rules import Listed, Rules
 
 INGRESS, EGRESS = "ingress", "egress"
 DIRECTIONS = (INGRESS, EGRESS)

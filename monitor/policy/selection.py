@@ -100,15 +100,20 @@ class SelectorIndex(Generic[Item]):
 
 
 class LabelClass:
-    """All things with the same labels: no selector can tell them apart. `members` are ids of endpoints and sets."""
+    """All things with the same labels: no selector can tell them apart. `members` are ids of endpoints and sets.
 
-    __slots__ = ("id", "key", "labels", "members")
+    `held` and `seen` belong to `Peers`: which peers hold for these labels, and of how many it has been told.
+    """
+
+    __slots__ = ("held", "id", "key", "labels", "members", "seen")
 
     def __init__(self, number: int, key: frozenset[tuple[str, str]], labels: Labels) -> None:
         self.id = number
         self.key = key
         self.labels = labels
         self.members: set[str] = set()
+        self.held = 0
+        self.seen = -1
 
 
 class LabelClasses:

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from models.verdicts import Decision, Hit, LogHit, Verdict
 from monitor.policy import model
-from monitor.policy.matching import CompiledRule, Header, Packet, Reads, all_hold
+from monitor.policy.matching import CompiledRule, Header, Packet, Peer, Reads, all_hold
 
 END_OF_TIER: Final = -1
 _MANY_WALKS: Final = 131_072
@@ -50,13 +50,13 @@ Fitted: TypeAlias = "tuple[Step, bool | str]"
 class Step:
     """A rule in its place: the rule, and what the trace says when it is met."""
 
-    __slots__ = ("_sure", "action", "by_owner", "compiled", "hit", "log")
+    __slots__ = ("_sure", "action", "by_header", "by_owner", "compiled", "hit", "log")
 
     def __init__(self, compiled: CompiledRule, hit: Hit) -> None:
         self.action = hit.action
         self.compiled = compiled
         self._sure: Fitted = (self, True)  # one object, as there are many headers
-        self.by_owner = compiled.by_owner
+        self.by_header, self.by_owner = compiled.by_header, compiled.by_owner
         self.hit = hit
         self.log: LogHit | None = None  # Log rules of staged policies are not programmed (11.5)
         if hit.action == model.LOG and not hit.is_staged:
@@ -146,6 +146,11 @@ class Fits(Struct, frozen=True, gc=False):
     profiles: tuple[tuple[Fitted, ...], ...]
 
 
+OwnersKey: TypeAlias = "int | tuple[int, ...]"
+"""Of the peers that a chain asks those that hold for the owners of an address, as bits; or the owners' classes."""
+WalkKey: TypeAlias = "tuple[int, Header, OwnersKey, OwnersKey]"
+
+
 class Memory:
     """What is remembered of packets, of all chains together: one bound for all.
 
@@ -153,7 +158,7 @@ class Memory:
     """
 
     def __init__(self) -> None:
-        self.walks: dict[tuple[int, Header, tuple[int, ...], tuple[int, ...]], Walked] = {}
+        self.walks: dict[WalkKey, Walked] = {}
         self.fits: dict[tuple[int, Header], Fits] = {}
         self.numbers = count()
 
@@ -165,7 +170,17 @@ class Memory:
 class Chain:
     """Everything that one kind of endpoint meets in one direction at one stage, in order. Shared by those alike."""
 
-    __slots__ = ("_memory", "_number", "end", "is_pass_deny", "profiles", "reads", "tiers")
+    __slots__ = (
+        "_asked_of_destination",
+        "_asked_of_source",
+        "_memory",
+        "_number",
+        "end",
+        "is_pass_deny",
+        "profiles",
+        "reads",
+        "tiers",
+    )
 
     def __init__(
         self,
@@ -181,6 +196,9 @@ class Chain:
         self.end = end
         steps: list[TierSteps | ProfileSteps] = [*self.tiers, *self.profiles]
         self.reads = Reads(rule for each in steps for rule in each.rules)
+        rules = [step.compiled for each in steps for step in each.steps]
+        self._asked_of_source = _bits(peer for rule in rules for peer in rule.of_source)
+        self._asked_of_destination = _bits(peer for rule in rules for peer in rule.of_destination)
         self._memory = memory
         self._number = next(memory.numbers)
         self.is_pass_deny = is_pass_deny  # Pass in a profile: deny on eBPF, the next profile elsewhere (8.6)
@@ -188,7 +206,12 @@ class Chain:
     def walked(self, packet: Packet) -> Walked:
         """Remembered for packets that the rules of this chain cannot tell apart."""
         header = self.reads.header(packet)
-        key = (self._number, header, packet.source_owners.key, packet.destination_owners.key)
+        if self.reads.is_exact:  # named ports are those of single owners
+            key: WalkKey = (self._number, header, packet.source_owners.key, packet.destination_owners.key)
+        else:
+            source = packet.source_held & self._asked_of_source if self._asked_of_source else 0
+            destination = packet.destination_held & self._asked_of_destination if self._asked_of_destination else 0
+            key = (self._number, header, source, destination)
         found = self._memory.walks.get(key)
         if found is None:
             if len(self._memory.walks) > _MANY_WALKS:
@@ -220,11 +243,18 @@ class Chain:
         return self.walked(packet).verdict
 
 
+def _bits(peers: Iterable[Peer]) -> int:
+    bits = 0
+    for peer in peers:
+        bits |= peer.bit
+    return bits
+
+
 def _fitted(steps: Iterable[Step], packet: Packet) -> tuple[Fitted, ...]:
     """Up to the first that is met in any case."""
     found: list[Fitted] = []
     for step in steps:
-        fits = step.compiled.fits(packet)
+        fits = all_hold(step.by_header, packet, True)
         if fits is not False:
             found.append(step.fitted(fits))
             if _is_met(step, fits):

@@ -88,6 +88,7 @@ class World:
         self.chains.is_pass_deny = self.settings.is_bpf is True
         self.generation = 0
         self.edition = 0
+        self.staged = 0  # policies that are
         self._domain_classes: list[LabelClass] = []
         self._nets: dict[Net, set[Hashed]] = {}
         self._touched: Touched | None = None  # None while everything is new
@@ -189,6 +190,7 @@ class World:
         )
         self.policies[hashed] = compiled
         self.edition += 1
+        self.staged += policy.is_staged
         self.peers.adopt(hashed, compiled.rules())
         for net in _nets(compiled.rules()):
             self._nets.setdefault(net, set()).add(hashed)
@@ -208,6 +210,7 @@ class World:
                 del self._nets[net]
         del self.policies[hashed]
         self.edition += 1
+        self.staged -= old.policy.is_staged
 
     def _fold_slice(self, key: FactKey, before: Fact | None) -> None:
         fact = self.facts.get(key)
@@ -244,7 +247,9 @@ class World:
     def _touch(self, touched: Touched, change: Change) -> None:
         """Itself, and whoever asks for what it was or is; where it stayed in place, only what differs is asked for."""
         touched.endpoints.update(each.id for each in (change.old, change.new) if isinstance(each, model.Endpoint))
-        before, after = self.peers.holding(change.old_class), self.peers.holding(change.new_class)
+        before, after = (
+            self.peers.holding(each) if each is not None else 0 for each in (change.old_class, change.new_class)
+        )
         users = self.peers.users(before | after if change.is_moved else before ^ after)
         if change.is_moved:
             users |= self._users_of_nets(change)
@@ -282,7 +287,7 @@ class World:
 
     def packet(self, source: int, destination: int, protocol: int, ports: tuple[int | None, int | None]) -> Packet:
         """A packet, without anything of ICMP, with the owners of its addresses looked up."""
-        places, packet = self.subjects.places, Packet()
+        places, packet = self.subjects.places, Packet(self.peers.holding)
         packet.source, packet.destination = source, destination
         packet.version = addresses.version(destination)
         packet.protocol = protocol
@@ -296,6 +301,9 @@ class World:
 
     def peer(self, node: Node) -> Peer:
         return self.peers.peer(node)
+
+    def holding(self, asked: LabelClass) -> int:
+        return self.peers.holding(asked)
 
     def named_at(self, address: int) -> Iterable[tuple[LabelClass, tuple[tuple[str, int, int], ...]]]:
         return self.subjects.places.named_at(address)

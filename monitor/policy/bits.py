@@ -1,0 +1,27 @@
+"""Sets of small numbers as the bits of one whole number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+_MANY_ONES = 32
+"""Set bits from which on they are found faster in the number written out."""
+
+
+def ones(bits: int) -> Iterator[int]:
+    """The places of the set bits, ascending."""
+    if bits.bit_count() > _MANY_ONES:
+        yield from _many_ones(f"{bits:b}"[::-1])
+        return
+    while bits:
+        rest = bits & (bits - 1)
+        yield (bits ^ rest).bit_length() - 1
+        bits = rest
+
+
+def _many_ones(digits: str) -> Iterator[int]:
+    """Looked for in a text, lowest digit first: a step costs the same however long the number is."""
+    place = digits.find("1")
+    while place >= 0:
+        yield place
+        place = digits.find("1", place + 1)
