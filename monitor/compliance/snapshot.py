@@ -10,6 +10,7 @@ from functools import cached_property
 from models.compliance import Vouched
 from models.facts import FactKey, FlowClass, HostEndpoint, ObservedPath, Pod
 from monitor.policy.engine import Engine
+from monitor.policy.model import Endpoint
 from monitor.state import domains, subjects
 from monitor.state.domains import Definition
 from monitor.state.state import State
@@ -47,6 +48,11 @@ class Snapshot:
             if path.flow_class is FlowClass.ESCAPED:
                 found[path.destination if "/" in path.destination else path.source].append(path)
         return {subject: tuple(paths) for subject, paths in found.items()}
+
+    @cached_property
+    def hosts(self) -> tuple[Endpoint, ...]:
+        """Host endpoints, as the engine has them."""
+        return tuple(each for each in self.engine.endpoints.values() if each.is_host)
 
     def workloads(self, definition: Definition) -> tuple[str, ...]:
         """Subjects that the domain holds."""

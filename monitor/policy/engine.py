@@ -27,9 +27,13 @@ _MANY_ANSWERS = 32_768
 
 
 class Affected(Struct, frozen=True, kw_only=True):
-    """Whose answers can have changed. None: anybody's."""
+    """Whose answers can have changed. None: anybody's.
+
+    `to_strangers`: those whose answers to a stranger can have, or which policies select them.
+    """
 
     endpoints: frozenset[str] | None
+    to_strangers: frozenset[str] | None = None
 
 
 _Alike = tuple[int, tuple[str, ...]]
@@ -66,13 +70,15 @@ class Engine:
 
     def apply(self, changes: Mapping[FactKey, Fact | None]) -> Affected:
         """Takes in changed facts; None = gone."""
-        endpoints = self.world.apply(changes)
+        named = self.world.apply(changes)
         self._judged.clear()
         self._lists.clear()
         for known in self._lists_of.values():
             known.clear()
         self._strangers.forget()
-        return Affected(endpoints=None if endpoints is None else frozenset(endpoints))
+        if named is None:
+            return Affected(endpoints=None)
+        return Affected(endpoints=named.endpoints, to_strangers=named.to_strangers)
 
     # --- who is there --------------------------------------------------------------------------------------------
 

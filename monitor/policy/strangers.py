@@ -33,14 +33,14 @@ _MOST_OPEN_FIRST: Final = (Decision.ALLOW, Decision.UNKNOWN, Decision.DENY)
 
 
 class Strangers:
-    """Strangers to one world; what they must avoid is gathered once for each of its generations.
+    """Strangers to one world; what they must avoid is gathered again when an endpoint or set has moved.
 
     The same stranger does for all endpoints that meet the same chain.
     """
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._generation = -1
+        self._moves = -1
         self._gaps: dict[int, list[Net]] = {}
         self._known: dict[tuple[Chain, bool, int], int] = {}
         self._ports: dict[tuple[Chain, NamedPorts], tuple[int, int]] = {}
@@ -70,8 +70,8 @@ class Strangers:
         return found
 
     def _address(self, chain: Chain, version: int, *, is_egress: bool) -> int:
-        if self._generation != self._world.generation:
-            self._generation = self._world.generation
+        if self._moves != self._world.moves:
+            self._moves = self._world.moves
             self._gaps = {each: self._widest(each) for each in _PUBLIC}
             self._known.clear()
         found = self._known.get((chain, is_egress, version))

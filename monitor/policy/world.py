@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from msgspec import Struct
+
 from models.facts import (
     AdminPolicy,
     CalicoPolicy,
@@ -61,17 +63,36 @@ _CATCH_ALL: Final = frozenset({addresses.ANY_V4, addresses.ANY_V6})
 _PROFILE: Final = "Profile"
 
 
-class Touched:
-    """Whom the changes of one batch concern: endpoints by name, and those that policies select in the end."""
+class Askers:
+    """Endpoints by name, and policies."""
 
     def __init__(self) -> None:
         self.endpoints: set[str] = set()
         self.policies: set[Hashed] = set()
 
 
+class Named(Struct, frozen=True):
+    """Endpoints whose answers can have changed; of them those whose answers to a stranger can have."""
+
+    endpoints: frozenset[str]
+    to_strangers: frozenset[str]
+
+
+class Touched:
+    """Whom the changes of one batch concern: endpoints by name, and those that policies select in the end.
+
+    `askers`: whose policies ask for an endpoint that changed; to anybody else, a stranger too, they are as they were.
+    """
+
+    def __init__(self) -> None:
+        self.endpoints: set[str] = set()
+        self.policies: set[Hashed] = set()
+        self.askers = Askers()
+
+
 class World:
     """See the module. `generation` counts changes of what rules look up by exact address, `edition` of
-    policies and tiers.
+    policies and tiers, `moves` of where endpoints and sets lie.
     """
 
     def __init__(self) -> None:
@@ -89,6 +110,7 @@ class World:
         self.generation = 0
         self.edition = 0
         self.staged = 0  # policies that are
+        self.moves = 0
         self._domain_classes: list[LabelClass] = []
         self._nets: dict[Net, set[Hashed]] = {}
         self._touched: Touched | None = None  # None while everything is new
@@ -101,7 +123,7 @@ class World:
         self._start()
         self._fold(dict.fromkeys(self.facts))
 
-    def apply(self, changes: Mapping[FactKey, Fact | None]) -> set[str] | None:
+    def apply(self, changes: Mapping[FactKey, Fact | None]) -> Named | None:
         """The endpoints whose answers can have changed; None = anybody's."""
         news = {key: _counted(fact) for key, fact in changes.items() if key.kind in READ_KINDS}
         before = {key: self.facts.get(key) for key, fact in news.items() if self.facts.get(key) != fact}
@@ -120,7 +142,9 @@ class World:
         touched = self._touched = Touched()
         self._fold(before)
         self._touched = None
-        return touched.endpoints | set(self.subjects.selections.selected(touched.policies))
+        selected, askers = self.subjects.selections.selected, touched.askers
+        to_strangers = frozenset(touched.endpoints).union(selected(touched.policies))
+        return Named(to_strangers.union(askers.endpoints, selected(askers.policies)), to_strangers)
 
     def _fold(self, before: Mapping[FactKey, Fact | None]) -> None:
         """Takes in the facts of these keys; they were something else before."""
@@ -235,6 +259,7 @@ class World:
         if change is None:
             return
         self.generation += 1
+        self.moves += change.is_moved
         self._note_domains(change)
         if self._touched is not None:
             self._touch(self._touched, change)
@@ -251,13 +276,15 @@ class World:
             self.peers.holding(each) if each is not None else 0 for each in (change.old_class, change.new_class)
         )
         users = self.peers.users(before | after if change.is_moved else before ^ after)
-        if change.is_moved:
-            users |= self._users_of_nets(change)
+        is_endpoint = not any(isinstance(each, model.Set) for each in (change.old, change.new))
+        asking: Touched | Askers = touched.askers if is_endpoint else touched
         for kind, namespace, name in users:
             if kind == _PROFILE:
-                touched.endpoints.update(self.subjects.endpoints_with(name))
+                asking.endpoints.update(self.subjects.endpoints_with(name))
             else:
-                touched.policies.add((kind, namespace, name))
+                asking.policies.add((kind, namespace, name))
+        if change.is_moved:
+            touched.policies.update(self._users_of_nets(change))
 
     def _users_of_nets(self, change: Change) -> set[Hashed]:
         """The policies with a net, other than the whole of a family, around an address that came or went."""

@@ -7,16 +7,16 @@ would give.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from msgspec import Struct, field
 
 from models.facts import API_KINDS, Fact, FactKey, Kind, Rejected
 from models.wire import Unreadable
-from monitor.policy.engine import Engine
+from monitor.policy.engine import Affected, Engine
 from monitor.state import subjects
-from monitor.state.placement import PLACED, Placement, Touched
+from monitor.state.placement import PLACED, Place, Placement, Touched
 
 _DECLARED = frozenset({Kind.DECLARATION, Kind.DECLARED_DOMAIN})
 HELD = API_KINDS | _DECLARED
@@ -136,26 +136,29 @@ class Inventory:
     def _police(self, before: Mapping[FactKey, Fact | None]) -> None:
         if self._engine is None:
             self._engine = Engine.build(self.facts)
-            self._concern(None)
+            self._concern(Affected(endpoints=None))
             return
         changed = {key: self.facts.get(key) for key in before if key.kind in _POLICED}
         if not changed:
             return
-        domains = self._concern(self._engine.apply(changed).endpoints)
+        affected = self._engine.apply(changed)
+        self._concern(affected)
         if any(key.kind not in PLACED for key in changed):  # what pods change between domains is between their own
-            self._moved.domains |= domains
+            self._moved.domains |= _domains_of(self._places_of(affected.endpoints or ()))
 
-    def _concern(self, endpoints: Collection[str] | None) -> set[str]:
-        """These endpoints' answers, or (None) anybody's, can be others than before; the domains that hold them."""
+    def _concern(self, affected: Affected) -> None:
+        """What is judged is how an endpoint treats strangers, and what selects it; who reaches whom hangs on more."""
+        endpoints, to_strangers = affected.endpoints, affected.to_strangers
         self._moved.add(Moved(endpoints=None if endpoints is None else set(endpoints), is_policed_anew=True))
-        if endpoints is None:
+        if to_strangers is None:
             self._changes.is_everything = True
-            return set()
-        places = [place for each in endpoints if (place := self._placement.places.get(self.key_of(each))) is not None]
-        domains = set().union(*(place.domains for place in places))
+            return
+        places = self._places_of(to_strangers)
         self._changes.subjects |= {place.subject for place in places}
-        self._changes.domains |= domains
-        return domains
+        self._changes.domains |= _domains_of(places)
+
+    def _places_of(self, endpoints: Iterable[str]) -> list[Place]:
+        return [place for each in endpoints if (place := self._placement.places.get(self.key_of(each))) is not None]
 
     def key_of(self, endpoint: str) -> FactKey:
         """The pod or host endpoint behind an endpoint's id."""
@@ -168,6 +171,10 @@ class Inventory:
     def endpoint_of(self, key: FactKey) -> str:
         """The engine's id of a pod or host endpoint."""
         return f"host:{key.name}" if key.kind is Kind.HOST_ENDPOINT else f"pod:{key.namespace}/{key.name}"
+
+
+def _domains_of(places: Iterable[Place]) -> set[str]:
+    return set().union(*(place.domains for place in places))
 
 
 def _keep(index: dict[FactKey, Fact], key: FactKey, value: Fact | None) -> None:

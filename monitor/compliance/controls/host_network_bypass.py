@@ -6,7 +6,7 @@ Accepting one is a waiver with a reason and an approver (controls.md section 3).
 from __future__ import annotations
 
 from models.compliance import Control, Evidence, Outcome, Severity, SubjectResult
-from models.facts import FactKey, HostEndpoint, Kind
+from models.facts import FactKey, Kind
 from monitor.compliance import needs
 from monitor.compliance.snapshot import Snapshot
 from monitor.state.domains import Definition
@@ -32,6 +32,11 @@ def _nodes(snapshot: Snapshot, definition: Definition) -> tuple[str, ...]:
 
 
 subjects = (Snapshot.workloads, _nodes)
+
+
+def basis(snapshot: Snapshot) -> object:
+    """The nodes there are, and those with a host endpoint."""
+    return snapshot.state.nodes, _guarded(snapshot)
 
 
 def check(snapshot: Snapshot, subject: str) -> SubjectResult:
@@ -73,6 +78,4 @@ def _node(snapshot: Snapshot, subject: str) -> SubjectResult:
 
 def _guarded(snapshot: Snapshot) -> set[str]:
     """Nodes with a host endpoint."""
-    places = snapshot.state.placement.places
-    found = (snapshot.state.facts.get(key) for key in places if key.kind is Kind.HOST_ENDPOINT)
-    return {fact.node for fact in found if isinstance(fact, HostEndpoint)}
+    return {each.node for each in snapshot.hosts}

@@ -32,6 +32,11 @@ def _policies(snapshot: Snapshot, definition: Definition) -> tuple[str, ...]:
 subjects = (_policies,)
 
 
+def basis(snapshot: Snapshot) -> object:
+    """Whom they could catch."""
+    return snapshot.hosts
+
+
 def check(snapshot: Snapshot, subject: str) -> SubjectResult:
     node = _by_namespace(snapshot, subject)
     caught = [] if node is None else _caught(snapshot, node)
