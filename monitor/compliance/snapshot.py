@@ -61,17 +61,24 @@ class Snapshot:
     def policies(self, definition: Definition) -> tuple[str, ...]:
         """Policies, and whatever else Calico drops: all of the cluster, else those of the domain's namespaces."""
         domain = definition.domain
+        if domain.level == "cluster":
+            return tuple(self.policy_keys)
         if domain.id not in self._policies:
-            namespaces = {key.namespace for key in self.policy_keys.values() if key.namespace}
-            holding = {
-                each for each in namespaces if each in definition.namespaces or domain.id == domains.namespace_id(each)
-            }
-            self._policies[domain.id] = tuple(
-                subject
-                for subject, key in self.policy_keys.items()
-                if domain.level == "cluster" or key.namespace in holding
-            )
+            held = {each for each in definition.namespaces if each in self._policies_in}
+            own = domain.name if domain.id == domains.namespace_id(domain.name) else ""
+            held |= {own} & self._policies_in.keys()
+            places = sorted(place for each in held for place in self._policies_in[each])
+            self._policies[domain.id] = tuple([subject for _, subject in places])
         return self._policies[domain.id]
+
+    @cached_property
+    def _policies_in(self) -> Mapping[str, list[tuple[int, str]]]:
+        """Those of each namespace, with their places among all."""
+        found: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
+        for place, (subject, key) in enumerate(self.policy_keys.items()):
+            if key.namespace:
+                found[key.namespace].append((place, subject))
+        return dict(found)
 
     @cached_property
     def idle_policies(self) -> frozenset[object]:

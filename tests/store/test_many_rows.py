@@ -10,6 +10,7 @@ from monitor.store.errors import is_transient
 
 NUMBER = sql.MANY + 1
 CHANGED = tables.policy_change
+MEMBER = tables.domain_member
 
 
 def rows(cluster):
@@ -85,3 +86,51 @@ def test_a_long_answer_whose_database_goes_away_is_a_fault_that_passes(database)
     store.close()
 
     assert is_transient(failed.value)
+
+
+def member(number, **more):
+    return {"cluster": "east", "domain": "tenant/a", "subject": f"s/{number}", "pods": [], "from_at": at(0)} | more
+
+
+def test_many_intervals_into_an_empty_table_are_not_held_against_one_another(database):
+    """PostgreSQL plans the guard once, while the table is empty."""
+    opened = Store.open(database)
+    opened.upgrade()
+    with connecting.writing(opened._engine) as connection:
+        sql.add(connection, MEMBER, [member(number, to_at=None) for number in range(NUMBER)])
+        connection.execute(sa.text("SELECT pg_stat_force_next_flush()"))
+    with opened.look() as look:
+        looked_through = sa.text("SELECT idx_tup_read FROM pg_stat_user_indexes WHERE relname = 'domain_member'")
+        assert max(look.execute(looked_through).scalars()) < NUMBER
+    opened.close()
+
+
+@pytest.mark.parametrize(
+    "span",
+    [
+        (at(0), None),
+        (at(3), None),
+        (at(9), at(11)),
+        (at(10), at(11)),
+        (at(12), at(13)),
+        (at(15), at(21)),
+        (at(25), None),
+        (at(25), at(26)),
+        (at(20), None),
+        (at(9), at(30)),
+    ],
+)
+def test_an_interval_is_refused_wherever_it_overlaps(store, span):
+    with connecting.writing(store._engine) as connection:
+        for from_at, to_at in ((at(20), None), (at(10), at(15)), (at(5), at(10))):
+            sql.add(connection, MEMBER, [member(1, from_at=from_at, to_at=to_at)])
+    with pytest.raises(sa.exc.DBAPIError, match="overlap"), connecting.writing(store._engine) as connection:
+        sql.add(connection, MEMBER, [member(1, from_at=span[0], to_at=span[1])])
+
+
+def test_an_interval_fits_before_between_and_beside_others(store):
+    with connecting.writing(store._engine) as connection:
+        for from_at, to_at in ((at(20), None), (at(10), at(15)), (at(15), at(20)), (at(1), at(10))):
+            sql.add(connection, MEMBER, [member(1, from_at=from_at, to_at=to_at)])
+        sql.add(connection, MEMBER, [member(2, from_at=at(0), to_at=None)])
+        sql.add(connection, MEMBER, [member(1, domain="tenant/b", from_at=at(0), to_at=None)])
