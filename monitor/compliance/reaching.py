@@ -21,6 +21,7 @@ from monitor.compliance.reach_wording import OUTSIDE, Cell, Changed, Pair
 from monitor.policy.connections import EVERYTHING, NOTHING
 from monitor.policy.engine import Affected
 from monitor.policy.reach import Answer, Outside, Posture
+from monitor.policy.reach_groups import Places
 from monitor.state.inventory import Moved
 from monitor.state.state import State
 
@@ -49,6 +50,8 @@ class Reaching:
         self._made_at: datetime | None = None
         self._due = Moved(endpoints=None)
         self._groups: dict[str, frozenset[str]] = {}
+        self._bases: dict[str, tuple[str, Places]] = {}  # what the answers about a domain hang on
+        self._asked_of: tuple[Posture, int] | None = None  # and the posture that was asked, with its edition
         self._unrecorded: Changed = {}
         self._told: str | None = None  # `unknown` as recorded last; None before the first time
         self._is_recorded = False  # SQL has been made to hold what is kept here
@@ -83,8 +86,9 @@ class Reaching:
         if posture is None:
             self.unknown = "being worked out anew: rules tell apart what they did not"
             return None
-        due = self._due_domains(state)
+        due = self._due_domains(state, posture)
         if not due:
+            self._due = Moved()
             return {}
         changed = self._replaced(due, dict(self._asked(posture, state, due)))
         self._due = Moved()
@@ -113,16 +117,20 @@ class Reaching:
 
     # Who is asked about
 
-    def _due_domains(self, state: State) -> frozenset[str]:
-        """Those whose members, or whose members' policies, may be others than before."""
+    def _due_domains(self, state: State, posture: Posture) -> frozenset[str]:
+        """Those whose members, or their policies, may be others than before, unless that is nothing to the answers."""
         there = {name for name, each in state.domains.items() if each.domain.level in LEVELS}
         known = there | self._groups.keys()
         due = known if self._due.endpoints is None else known & self._due.domains
+        is_same_ground = self._asked_of == (posture, posture.edition)
+        self._asked_of = (posture, posture.edition)
+        former = {name: self._bases.pop(name, None) for name in due}
         for name in due:
             self._groups.pop(name, None)
             if name in there:
                 self._groups[name] = frozenset(_endpoints(state, name))
-        return frozenset(due)
+                self._bases[name] = (state.domains[name].problem, posture.places(self._groups[name]))
+        return frozenset(name for name in due if not is_same_ground or former[name] != self._bases.get(name))
 
     def _asked(self, posture: Posture, state: State, due: Collection[str]) -> Iterator[tuple[Pair, Cell]]:
         """Everything that a due domain may connect with or be connected from."""

@@ -11,7 +11,7 @@ Traffic of an endpoint to itself does not leave it and is in no answer (8.10).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from models.facts import Fact, FactKey
@@ -23,7 +23,7 @@ from monitor.policy.engine import Affected, Engine
 from monitor.policy.reach_classes import Classes, Snapshot
 from monitor.policy.reach_field import Bound, Field
 from monitor.policy.reach_ground import Ground
-from monitor.policy.reach_groups import Between, Groups
+from monitor.policy.reach_groups import Between, Groups, Places, places_of
 from monitor.policy.reach_regions import Region
 from monitor.policy.reach_walks import EGRESS, INGRESS, Stage
 
@@ -97,6 +97,15 @@ class Posture:
     def endpoints(self) -> Collection[str]:
         """Ids of whoever is judged."""
         return self._classes.of_endpoint.keys()
+
+    @property
+    def edition(self) -> int:
+        """As long as it is the same, groups with the same `places` have the same answers; of what is enforced."""
+        return self._field(Stage.ENFORCED).edition
+
+    def places(self, members: Iterable[str]) -> Places:
+        """All that answers about a group hang on: its classes, with the endpoint where there is just one."""
+        return places_of(self._classes, members)
 
     @property
     def _classes(self) -> Classes:

@@ -26,9 +26,10 @@ class Bound(Enum):
 
 
 class Field:
-    """One stage. `is_known`: no rule leaves anything open, so both bounds are one."""
+    """One stage. `is_known`: no rule leaves anything open, so both bounds are one. `edition` counts what changed."""
 
     def __init__(self, classes: Classes, walks: Walks, program_of: ProgramOf) -> None:
+        self.edition = 0
         self._classes = classes
         self._walks = walks
         places = [place for place, one in enumerate(classes.list) if one.owners]
@@ -72,20 +73,26 @@ class Field:
 
     def split(self, old: int) -> None:
         """A new last class that all others treat as the old one."""
+        self.edition += 1
         for matrix in self._matrices.values():
             matrix.split(old)
 
     def update(self, places: Iterable[int], program_of: ProgramOf) -> bool:
-        """These classes' own policies have changed. False: the field must be made anew."""
+        """These classes' own policies may have changed. False: the field must be made anew."""
         for place in places:
             for direction in DIRECTIONS:
                 bounds = self._walks.bounds(place, direction, program_of(place, direction))
                 if self.is_known and not _is_known(bounds):
                     return False
-                self._matrix(direction, Bound.CERTAIN).replace(place, bounds.certain)
+                self._replace(self._matrix(direction, Bound.CERTAIN), place, bounds.certain)
                 if not self.is_known:
-                    self._matrix(direction, Bound.POSSIBLE).replace(place, bounds.possible)
+                    self._replace(self._matrix(direction, Bound.POSSIBLE), place, bounds.possible)
         return True
+
+    def _replace(self, matrix: Matrix, place: int, region: Region) -> None:
+        if not matrix.has(place, region):
+            self.edition += 1
+            matrix.replace(place, region)
 
 
 def _is_known(bounds: Bounds) -> bool:

@@ -14,19 +14,27 @@ from monitor.policy.reach_regions import Region
 Between = dict[tuple[str, str], ConnectionSet]
 
 
+Places = dict[int, str | None]
+"""Of a group: its classes, with the endpoint where there is just one."""
+
+
+def places_of(classes: Classes, members: Iterable[str]) -> Places:
+    places: Places = {}
+    for member in members:
+        for place in classes.of_endpoint.get(member, ()):
+            places[place] = None if place in places and places[place] != member else member
+    return places
+
+
 class Groups:
-    """Endpoints of each group by class; `places[group][class]` is the endpoint where there is just one, else None."""
+    """Endpoints of each group by class."""
 
     def __init__(self, classes: Classes, groups: Mapping[str, Collection[str]]) -> None:
         self.classes = classes
         self.of_class: dict[int, list[str]] = defaultdict(list)
-        self.places: dict[str, dict[int, str | None]] = {}
+        self.places: dict[str, Places] = {}
         for name, members in groups.items():
-            places: dict[int, str | None] = {}
-            for member in members:
-                for place in classes.of_endpoint.get(member, ()):
-                    places[place] = None if place in places and places[place] != member else member
-            self.places[name] = places
+            self.places[name] = places = places_of(classes, members)
             for place in places:
                 self.of_class[place].append(name)
         self.bits = {name: _bits(places) for name, places in self.places.items()}

@@ -62,6 +62,10 @@ class Matrix:
             region = tuple((bits | (bits >> old & 1) << new, allowed) for bits, allowed in region)
         return region
 
+    def has(self, place: int, region: Region) -> bool:
+        """Whether it is known that the class lets this through."""
+        return place in self._turned and self.region(place) == region
+
     def replace(self, place: int, region: Region) -> None:
         """The class lets through something else now."""
         self._remove(place)

@@ -1,8 +1,8 @@
 """What may connect between domains: kept up as if worked out from nothing, known only while its inputs are."""
 
-from compliance.test_history_independence import BASE, CHANGES, applied
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scenes.changes import BASE, CHANGES, applied
 from scenes.log import CLUSTER, Log, seconds, take
 
 from monitor.compliance.reaching import Reaching
