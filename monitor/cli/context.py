@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from monitor.settings import Settings
 
 
+DATABASE_FILE = "segmon.db"
+"""Of the embedded mode, in its data folder."""
+
+
 class Output(StrEnum):
     TABLE = "table"
     JSON = "json"

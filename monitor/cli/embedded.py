@@ -23,6 +23,7 @@ from monitor.broker import connection, embedded, epochs
 from monitor.broker.messages import fact_message
 from monitor.broker.producing import Producer
 from monitor.cli import feeding, tree
+from monitor.cli.context import DATABASE_FILE
 from monitor.cli.served import Served
 from monitor.collect.sources import Place
 from monitor.settings import Settings
@@ -76,7 +77,7 @@ class Tree:
         address_file = home / "broker"
         for file in (address_file, home / SERVED):
             file.unlink(missing_ok=True)
-        url = f"sqlite:///{home / 'segmon.db'}"
+        url = f"sqlite:///{home / DATABASE_FILE}"
         store = Store.open(url)
         await asyncio.to_thread(store.upgrade)
         async with AsyncExitStack() as stack:

@@ -17,13 +17,11 @@ from msgspec import Struct
 
 from models.errors import CannotEvaluateError, UserError
 from models.facts import Fact, FactKey
-from monitor.cli.context import moment
+from monitor.cli.context import DATABASE_FILE, moment
 
 if TYPE_CHECKING:
     from monitor.store.store import Store
 
-DATABASE_FILE = "segmon.db"
-"""Of the embedded mode, in its data folder."""
 LIVE_CLUSTER = "cluster"
 """What a cluster that is read once is called: its facts are stored nowhere."""
 _SHOWN = 20

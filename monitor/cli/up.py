@@ -22,7 +22,7 @@ import typer
 from msgspec import Struct, structs
 
 from models.errors import CannotEvaluateError, UserError
-from monitor.cli.context import Form, loaded
+from monitor.cli.context import DATABASE_FILE, Form, loaded
 
 if TYPE_CHECKING:
     from monitor.cli.embedded import Tree
@@ -164,7 +164,7 @@ async def _attempt(wanted: Wanted, home: Path, stop: asyncio.Event, *, told: boo
 
     async with AsyncExitStack() as stack:
         tree = await stack.enter_async_context(Tree.started(wanted, home, stop))
-        teller = Teller(tree.store, wanted.cluster, is_quiet=wanted.once)
+        teller = Teller(tree.store, wanted.cluster, home / DATABASE_FILE, is_quiet=wanted.once)
         if told and not wanted.once:
             teller.greet()
         return await _lived(wanted, tree, teller, stop)

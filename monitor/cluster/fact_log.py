@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 SOURCE = "segmon/watch/"
 CHUNK = 500
-READ_SECONDS = 0.5
+READ_SECONDS = 1.0
 _PUBLISHED = frozenset(ORDER)
 
 
@@ -101,9 +101,9 @@ class FactLog:
 
     # Reading
 
-    async def reader(self) -> PartitionReader:
+    async def reader(self, *, fetch_wait_ms: int | None = None) -> PartitionReader:
         partition = partition_of(self.cluster, await self._producer.partitions(self._topic))
-        return PartitionReader(self._connection, self._topic, partition)
+        return PartitionReader(self._connection, self._topic, partition, fetch_wait_ms=fetch_wait_ms)
 
     async def catch_up(self, reader: PartitionReader) -> None:
         """Read what is there from the beginning. EpochError if the partition was never begun."""

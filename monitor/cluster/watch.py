@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 
 RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)  # the last one repeats
 SLOW_SECONDS = 2.0
+FOLLOW_WAIT_MS = 1000  # what others write is rare; on the embedded broker each fetch takes this long
 LOOK_SECONDS = 1.0  # how soon a kind that falls silent is noticed
 
 
@@ -130,7 +131,7 @@ class Watch:
         while True:
             await self._begun.wait()
             try:
-                async with await self._log.reader() as reader:
+                async with await self._log.reader(fetch_wait_ms=FOLLOW_WAIT_MS) as reader:
                     await self._log.check(reader)
                     pauses.over()
                     checked_at = clock.monotonic()

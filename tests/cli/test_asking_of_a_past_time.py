@@ -14,7 +14,7 @@ from models.errors import CannotEvaluateError, UserError
 from models.facts import KubernetesNetworkPolicy, Namespace, Pod, key_of
 from models.wire import encode_fact
 from monitor.cli import explain, reach
-from monitor.cli.sources import DATABASE_FILE
+from monitor.cli.context import DATABASE_FILE
 from monitor.store import Store
 from monitor.store.retiring import Limits
 

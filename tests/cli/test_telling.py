@@ -41,9 +41,9 @@ async def said_of(teller, capsys, word):
     return said.splitlines()
 
 
-async def test_what_is_only_counted_at_first_says_where_it_ends_that_it_was_opened_before(store, capsys):
+async def test_what_is_only_counted_at_first_says_where_it_ends_that_it_was_opened_before(store, tmp_path, capsys):
     store.record(recording(1, judged(*MINOR, *WORST)))
-    teller = Teller(store, "h", is_quiet=False)
+    teller = Teller(store, "h", tmp_path / "segmon.db", is_quiet=False)
     teller.show()
     first = [line for line in capsys.readouterr().out.splitlines() if "opened" in line or "more" in line]
     store.record(recording(2, judged(*WORST[1:], fixed=[WORST[0], *MINOR])))
