@@ -10,7 +10,7 @@ comes to the same.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import cached_property
 
@@ -116,11 +116,14 @@ class _Judge:
         tallies, place = self._snapshot.state.tallies, (entry.control.id, definition.domain.id)
         is_new = place not in tallies
         tally = tallies.setdefault(place, Tally())
+
+        def judged(subject: str) -> bool:
+            """Whether something else is said of it than before."""
+            result = self._of_subject(entry, subject) if self._holds(definition, subject) else None
+            return tally.put(subject, result)
+
         if entry.is_of_workloads:
-            for subject in self._to_judge(definition, is_new=is_new):
-                result = self._of_subject(entry, subject) if self._holds(definition, subject) else None
-                if tally.put(subject, result):
-                    self._stir(place, {subject})
+            self._stir(place, [each for each in self._to_judge(definition, is_new=is_new) if judged(each)])
         basis = self._basis(entry, definition)
         if basis is None or basis != tally.basis:
             others = {subject: self._of_subject(entry, subject) for subject in entry.others(self._snapshot, definition)}
@@ -178,7 +181,7 @@ class _Judge:
 
     def _results(self, definition: Definition, told: Told, before: Told | None) -> Iterator[ControlResult]:
         """Those that are to be told, with the subjects whose findings belong to the domain."""
-        mine = [each for each in self._changed_in_order if self._belongs(each, definition)]
+        mine = self._changed_of.get(definition.domain.id, ())
         for entry in CATALOGUE:
             rolled_up = told.results[entry.control.id]
             subjects = tuple(self._subjects(entry, definition, mine))
@@ -195,9 +198,13 @@ class _Judge:
         return tally.of(mine)
 
     @cached_property
-    def _changed_in_order(self) -> list[str]:
-        """Once everything is settled."""
-        return sorted(self._changed)
+    def _changed_of(self) -> Mapping[str, list[str]]:
+        """By the domain that they belong to, in order; once everything is settled."""
+        found: dict[str, list[str]] = {}
+        for subject in sorted(self._changed):
+            for domain in {subject, self._owner(subject)}:
+                found.setdefault(domain, []).append(subject)
+        return found
 
     def _rolled_up(self, entry: Entry, definition: Definition) -> ControlResult:
         """One control for one domain, without subjects."""

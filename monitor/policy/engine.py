@@ -58,6 +58,7 @@ class Engine:
     def __init__(self) -> None:
         self.world = World()
         self._strangers = strangers.Strangers(self.world)
+        self._met: dict[strangers.Alike, Verdict] = {}
         self._lists: dict[tuple[_Alike, Direction], _Lists] = {}
         self._lists_of: dict[Direction, dict[str, _Lists]] = {direction: {} for direction in Direction}
         self._judged: dict[tuple[Connection, str | None, str | None], FlowVerdict] = {}
@@ -76,6 +77,7 @@ class Engine:
         for known in self._lists_of.values():
             known.clear()
         self._strangers.forget()
+        self._met.clear()
         if named is None:
             return Affected(endpoints=None)
         return Affected(endpoints=named.endpoints, to_strangers=named.to_strangers)
@@ -124,8 +126,14 @@ class Engine:
     def stranger(self, endpoint_id: str, direction: Direction) -> Verdict:
         """The verdict for a peer that nothing names: the proof behind default-deny."""
         chain, endpoint = self._of(endpoint_id, direction).enforced, self.endpoints[endpoint_id]
-        met = self._strangers.packets(endpoint, chain, direction)
-        return strangers.most_open([chain.verdict(packet) for packet in met])
+        alike = self._strangers.alike(endpoint, chain, direction)
+        found = self._met.get(alike) if alike else None
+        if found is None:
+            met = self._strangers.packets(endpoint, chain, direction)
+            found = strangers.most_open([chain.verdict(packet) for packet in met])
+            if alike:
+                self._met[alike] = found
+        return found
 
     def selecting(self, endpoint_id: str, direction: Direction) -> tuple[model.PolicyRef, ...]:
         """The enforced policies that select an endpoint in a direction, in order."""

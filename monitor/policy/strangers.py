@@ -7,6 +7,7 @@ the public addresses into, the widest is taken, since a net around that means ev
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Final
@@ -28,6 +29,7 @@ _PUBLIC: Final = {
 _SOME_ADDRESS: Final = addresses.address("192.0.2.1")  # for documentation, so nobody's
 _ENOUGH: Final = 256
 NamedPorts = tuple[tuple[str, int, int], ...]
+Alike = tuple[Chain, Direction, NamedPorts, tuple[tuple[int, tuple[int, ...]], ...]]
 
 _MOST_OPEN_FIRST: Final = (Decision.ALLOW, Decision.UNKNOWN, Decision.DENY)
 
@@ -49,6 +51,16 @@ class Strangers:
         """The chains are others now, or what they must avoid is."""
         self._known.clear()
         self._ports.clear()
+
+    def alike(self, endpoint: model.Endpoint, chain: Chain, direction: Direction) -> Alike | None:
+        """Equal for endpoints that this chain cannot tell apart before a stranger. None: it looks at addresses."""
+        reads = chain.reads
+        if reads.is_exact:
+            return None
+        borders = reads.source_nets if direction is Direction.EGRESS else reads.destination_nets
+        owners = self._world.subjects.places.owners
+        places = tuple([(bisect_right(borders, at), owners(at).key) for at in endpoint.addresses])
+        return (chain, direction, endpoint.named_ports, places)
 
     def packets(self, endpoint: model.Endpoint, chain: Chain, direction: Direction) -> Iterator[Packet]:
         """One for each address of the endpoint. A host endpoint may have none: then any will do."""
