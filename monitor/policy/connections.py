@@ -70,16 +70,16 @@ class ConnectionSet(Struct, frozen=True, cache_hash=True, gc=False):
         return _union(self, other)
 
     def __and__(self, other: ConnectionSet) -> ConnectionSet:
-        return _intersection(self, other)
+        return intersection(self, other)
 
     def __sub__(self, other: ConnectionSet) -> ConnectionSet:
-        return _difference(self, other)
+        return difference(self, other)
 
     def __le__(self, other: ConnectionSet) -> bool:
-        return not _difference(self, other)
+        return not difference(self, other)
 
     def __invert__(self) -> ConnectionSet:
-        return _difference(EVERYTHING, self)
+        return difference(EVERYTHING, self)
 
     def __contains__(self, connection: Connection) -> bool:
         """Whether the connection, all of whose fields that its protocol has are known, is in the set."""
@@ -180,14 +180,14 @@ def _union(left: ConnectionSet, right: ConnectionSet) -> ConnectionSet:
 
 
 @lru_cache(maxsize=1 << 16)
-def _intersection(left: ConnectionSet, right: ConnectionSet) -> ConnectionSet:
+def intersection(left: ConnectionSet, right: ConnectionSet) -> ConnectionSet:
     planes = {number: intervals.plane_intersection(plane, right.plane(number)) for number, plane in left.partial}
     planes |= {number: plane for number, plane in right.partial if left.whole >> number & 1}
     return _of_planes(left.whole & right.whole, planes)
 
 
 @lru_cache(maxsize=1 << 16)
-def _difference(left: ConnectionSet, right: ConnectionSet) -> ConnectionSet:
+def difference(left: ConnectionSet, right: ConnectionSet) -> ConnectionSet:
     planes = {
         number: intervals.plane_difference(plane, right.plane(number))
         for number, plane in left.partial

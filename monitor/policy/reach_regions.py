@@ -51,19 +51,21 @@ def merged(boxes: Iterable[Box]) -> Region:
         return NOWHERE
     bits_of: dict[ConnectionSet, int] = {}
     for bits, allowed in boxes:
-        if bits and allowed:
+        if bits and (allowed.whole or allowed.partial):  # bool() without a call: this is the innermost loop of reach
             bits_of[allowed] = bits_of.get(allowed, 0) | bits
-    return tuple((bits, allowed) for allowed, bits in bits_of.items())
+    return tuple([(bits, allowed) for allowed, bits in bits_of.items()])
 
 
 def intersection(left: Region, right: Region) -> Region:
     if not left or not right:
         return NOWHERE
     return merged(
-        (bits, a & b if a is not b else a)
-        for left_bits, a in left
-        for right_bits, b in right
-        if (bits := left_bits & right_bits)
+        [
+            (bits, connections.intersection(a, b) if a is not b else a)
+            for left_bits, a in left
+            for right_bits, b in right
+            if (bits := left_bits & right_bits)
+        ]
     )
 
 
@@ -81,7 +83,7 @@ def _cut(box: Box, cut_bits: int, cut: ConnectionSet) -> Iterable[Box]:
     common = bits & cut_bits
     if not common:
         return (box,)
-    rest = allowed - cut
+    rest = connections.difference(allowed, cut)
     if rest == allowed:
         return (box,)
     pieces = [(common, rest)] if rest else []

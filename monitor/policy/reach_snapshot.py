@@ -6,22 +6,25 @@ indexes that changes are followed with), which is most of the work of building a
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
+from typing import Any
 
 from models.facts import (
     AdminPolicy,
     CalicoPolicy,
+    ClusterInformation,
     EndpointSlice,
     Fact,
     FactKey,
+    FelixConfiguration,
     HostEndpoint,
     KubernetesNetworkPolicy,
     Namespace,
     NetworkSet,
     Pod,
     Profile,
-    Rejected,
     ServiceAccount,
     Tier,
 )
@@ -52,18 +55,14 @@ def of(engine: Engine) -> Snapshot:
 
 
 def of_facts(facts: Mapping[FactKey, Fact]) -> Snapshot:
-    known = [fact for fact in facts.values() if not isinstance(fact, Rejected)]
-    found = settings.of(known)
+    known = _ByType(facts.values())
+    found = settings.of(known.of(ClusterInformation, FelixConfiguration, Tier))
     profiles, services = Profiles(World()), Services()
-    for fact in known:
-        match fact:
-            case Namespace() | ServiceAccount() | Profile():
-                profiles.put(fact)
-            case EndpointSlice():
-                services.put(fact)
-            case _:
-                pass
-    sets = [convert_endpoints.network_set(fact, profiles.labels) for fact in known if isinstance(fact, NetworkSet)]
+    for origin in known.of(Namespace, ServiceAccount, Profile):
+        profiles.put(origin)
+    for slice_ in known.of(EndpointSlice):
+        services.put(slice_)
+    sets = [convert_endpoints.network_set(fact, profiles.labels) for fact in known.of(NetworkSet)]
     return Snapshot(
         endpoints={each.id: each for each in _endpoints(known, profiles)},
         sets=sets,
@@ -76,33 +75,35 @@ def of_facts(facts: Mapping[FactKey, Fact]) -> Snapshot:
     )
 
 
-def _endpoints(known: Iterable[Fact], profiles: Profiles) -> Iterator[model.Endpoint]:
-    for fact in known:
-        found = None
-        match fact:
-            case Pod():
-                found = convert_endpoints.pod(fact, profiles.labels)
-            case HostEndpoint():
-                found = convert_endpoints.host(fact, profiles.labels)
-            case _:
-                pass
+class _ByType:
+    """Facts by what they are; looked through once."""
+
+    def __init__(self, facts: Iterable[Fact]) -> None:
+        self._facts: dict[type[Any], list[Any]] = defaultdict(list)
+        for fact in facts:
+            self._facts[type(fact)].append(fact)
+
+    def of(self, *types: type[Any]) -> list[Any]:
+        return [fact for each in types for fact in self._facts[each]]
+
+
+def _endpoints(known: _ByType, profiles: Profiles) -> Iterator[model.Endpoint]:
+    for pod in known.of(Pod):
+        found = convert_endpoints.pod(pod, profiles.labels)
         if found is not None:
             yield found
+    for host in known.of(HostEndpoint):
+        yield convert_endpoints.host(host, profiles.labels)
 
 
-def _tiers(known: Iterable[Fact], found: Settings) -> list[tuple[model.Tier, list[model.Policy]]]:
+def _tiers(known: _ByType, found: Settings) -> list[tuple[model.Tier, list[model.Policy]]]:
     tiers = {tier.name: tier for tier in found.dialect.builtin_tiers()}
+    tiers |= {fact.name: convert_calico.tier(fact) for fact in known.of(Tier)}
     policies: dict[str, list[model.Policy]] = {}
-    for fact in known:
-        match fact:
-            case Tier():
-                tiers[fact.name] = convert_calico.tier(fact)
-            case CalicoPolicy() | KubernetesNetworkPolicy() | AdminPolicy():
-                policy = convert.policy(fact, found.dialect)
-                if policy is not None:
-                    policies.setdefault(policy.tier, []).append(policy)
-            case _:
-                pass
+    for fact in known.of(CalicoPolicy, KubernetesNetworkPolicy, AdminPolicy):
+        policy = convert.policy(fact, found.dialect)
+        if policy is not None:
+            policies.setdefault(policy.tier, []).append(policy)
     in_order = ordering.tiers_in_order(tiers, policies)
     return [(tier, ordering.sorted_policies(policies[tier.name])) for tier in in_order]
 
