@@ -123,8 +123,8 @@ class Matcher:
         else:
             follower, is_late = None, False
         changed = 0
-        for each in batches:
-            changed += await self._count(follower, each, is_late=is_late)
+        for run in _runs(batches):
+            changed += await self._count_run(follower, run, is_late=is_late)
         if changed:
             await self.drain(cluster)
 
@@ -156,11 +156,35 @@ class Matcher:
 
     # Counting
 
+    async def _count_run(self, follower: Follower | None, run: Sequence[Batch], *, is_late: bool) -> int:
+        """Count batches together if they can be, else one by one; returns how many paths changed."""
+        if len(run) > 1:
+            try:
+                return await self._count_together(follower, run, is_late=is_late)
+            except AbandonedError:
+                return 0
+            except Exception as error:  # noqa: BLE001 - whose fault it is turns out one by one
+                log.info("%d batches of %s are counted one by one: %r", len(run), run[0].batch.source, error)
+        return sum([await self._count(follower, each, is_late=is_late) for each in run])
+
+    async def _count_together(self, follower: Follower | None, run: Sequence[Batch], *, is_late: bool) -> int:
+        """Fenced if a part of them was counted already, which the store finds before it counts anything of it."""
+
+        def judge(past: Past) -> list[FlowRecording]:
+            judged = [_judged(each, each.batch, past, is_late=is_late) for each in run]
+            return sighting.together(judged)
+
+        recordings = await self._ask(follower, run[0].batch.cluster, judge)
+        changed = 0
+        for recording in recordings:
+            changed += (await self._recorded(recording)).changed_paths
+        return changed
+
     async def _count(self, follower: Follower | None, each: Batch, *, is_late: bool) -> int:
         """Count a batch once; returns how many paths changed."""
         while True:
             try:
-                recording, done = await self._counted(follower, each, is_late=is_late)
+                return (await self._counted(follower, each, is_late=is_late)).changed_paths
             except Fenced:
                 continue  # more of this source was counted meanwhile: judge what is left
             except AbandonedError:
@@ -169,30 +193,29 @@ class Matcher:
                 log.warning("a batch of %s cannot be counted: %r", each.batch.source, error)
                 await self._bury(each.record, f"could not be counted: {type(error).__name__}")
                 return 0
-            if done.counted:
-                for flow_class, records in sighting.by_class(recording).items():
-                    self._desk.observer.flows(recording.cluster, flow_class, records)
-            return done.changed_paths
 
-    async def _counted(
-        self, follower: Follower | None, each: Batch, *, is_late: bool
-    ) -> tuple[FlowRecording, FlowsRecorded]:
+    async def _counted(self, follower: Follower | None, each: Batch, *, is_late: bool) -> FlowsRecorded:
         batch = each.batch
         place = await self._retried(
             lambda: self._desk.store.source_place(batch.cluster, batch.source, batch.generation)
         )
         rest = sighting.uncounted(batch, place)
-        judge = functools.partial(
-            windows.recording, rest, partition=each.record.partition, appended_at=each.record.at, is_late=is_late
-        )
-        recording = await self._judged(follower, judge) if follower else judge(History(batch.cluster))
+        judge = functools.partial(_judged, each, rest, is_late=is_late)
+        return await self._recorded(await self._ask(follower, batch.cluster, judge))
+
+    async def _recorded(self, recording: FlowRecording) -> FlowsRecorded:
         started = clock.monotonic()
         done = await self._retried(lambda: self._desk.store.record_flows(recording))
+        if done.counted:
+            for flow_class, records in sighting.by_class(recording).items():
+                self._desk.observer.flows(recording.cluster, flow_class, records)
         await self._pause(clock.monotonic() - started)
-        return recording, done
+        return done
 
-    async def _judged(self, follower: Follower, judge: Callable[[Past], FlowRecording]) -> FlowRecording:
+    async def _ask(self, follower: Follower | None, cluster: str, judge: Callable[[Past], T]) -> T:
         """By the history in memory; by the database, which may be away, where a record is older than that."""
+        if follower is None:
+            return judge(History(cluster))
         recall = self._recalls.setdefault(follower.cluster, Recall(follower.cluster, self._desk.store))
         return await self._desk.retrying.until_done(
             "judging flows", lambda: follower.ask(lambda history: judge(recall.beside(history)))
@@ -330,3 +353,23 @@ class Matcher:
             )
             self._desk.clock.saw(sent.timestamp_ms)
             hearing.said(word, at=now)
+
+
+def _runs(batches: Sequence[Batch]) -> list[list[Batch]]:
+    """Those of one source that are counted together; each source's in order."""
+    by_source: dict[tuple[str, str], list[list[Batch]]] = {}
+    room: dict[tuple[str, str], int] = {}
+    for each in batches:
+        source = (each.batch.source, each.batch.generation)
+        runs = by_source.setdefault(source, [])
+        room[source] = room.get(source, 0) - max(1, len(each.batch.records))
+        if room[source] >= 0 and sighting.joins(each.batch, runs[-1][-1].batch):
+            runs[-1].append(each)
+        else:
+            runs.append([each])
+            room[source] = sighting.MOST_TOGETHER - len(each.batch.records)
+    return [run for runs in by_source.values() for run in runs]
+
+
+def _judged(each: Batch, rest: FlowBatch, past: Past, *, is_late: bool) -> FlowRecording:
+    return windows.recording(rest, past, partition=each.record.partition, appended_at=each.record.at, is_late=is_late)

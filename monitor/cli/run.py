@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,9 @@ Metrics = Annotated[
 ]
 Page = Annotated[str | None, typer.Option("--page-listen", help="Address of the status page.", show_default=False)]
 ClusterName = Annotated[str | None, typer.Option("--cluster", help="Name of the cluster.", show_default=False)]
+
+BEHIND_OTHERS = 5
+"""How much less of a processor that all want match gets: a backlog of flows must not hold up posture."""
 
 
 def work(
@@ -54,7 +58,7 @@ def work(
 def match(
     ctx: typer.Context, *, bootstrap: Bootstrap = None, database: Url = None, metrics_listen: Metrics = None
 ) -> None:
-    """Judge flow records at their own time. Several share the logs."""
+    """Judge flow records at their own time, after whatever else this machine has to do. Several share the logs."""
     settings = loaded(
         ctx, {"kafka.bootstrap": bootstrap, "database.url": database, "web.metrics_listen": metrics_listen}
     )
@@ -63,6 +67,7 @@ def match(
     from streams import wiring  # noqa: PLC0415
 
     async def run() -> None:
+        os.nice(BEHIND_OTHERS)
         process = serving.begun(settings, "match", version=version())
         store = serving.recorded_in(settings)
         parts = serving.stream_parts(process, store, serving.MATCH_GROUP)
