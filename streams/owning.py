@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 BUILD_BATCH = 2000  # records folded between two looks at the event loop
 REBUILD_PAUSE_SECONDS = 0.5
+TICK_HOLDS_SECONDS = 30.0  # half of what a slice may be old to be judged: a build that took longer asks the time again
 SEEK_WAIT_MS = 50  # the reader goes from the first record to its place: a fetch under way holds that up
 
 
@@ -96,11 +97,13 @@ class PartitionOwner:
         async with self._busy, self._reader() as reader:
             with self._desk.sweeping.at_rest():
                 await self._begin(reader)
-                end = await self._now_and_end(reader)
+                end, ticked_at = await self._now_and_end(reader), clock.monotonic()
                 while self.is_owned and self.position < max(end, self._dropped_to):
                     records = await reader.read(timeout_seconds=1.0, limit=BUILD_BATCH)
                     await self._fold(records)
                     self.position = max(self.position, reader.position)
+                    if self.position >= end and clock.monotonic() - ticked_at > TICK_HOLDS_SECONDS:
+                        end, ticked_at = await self._now_and_end(reader), clock.monotonic()
             self.is_live = self.is_owned
         if self.is_live:
             await self._tell_adopted(self.clusters)
@@ -142,7 +145,11 @@ class PartitionOwner:
         )
 
     async def _now_and_end(self, reader: PartitionReader) -> int:
-        """A Tick of ours tells what time it is; the end is behind it, so the build ends with what is true now."""
+        """A Tick of ours tells what time it is; the end is behind it, so the build ends with what is true now.
+
+        A build that takes longer than that Tick holds sends another: a slice too old to be judged would be the last,
+        and the worker ready with nothing evaluated.
+        """
         if (await reader.bounds()).end > self.position + 1 or self.clusters:
             await self.tick()
         return (await reader.bounds()).end

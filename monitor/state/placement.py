@@ -79,6 +79,7 @@ class Placement:
         self._named: set[str] = set()  # namespaces known from pods, or by name only
         self._namespaces: dict[str, Namespace] = {}
         self._own: dict[str, DeclaredDomain] = {}
+        self._holding: dict[frozenset[str], frozenset[str]] = {}  # one object for all pods that lie in the same domains
 
     def place(self, before: Mapping[FactKey, Fact | None], facts: Facts, unread: Iterable[FactKey]) -> Touched:
         """Take in changes. `before`: the changed keys and what they held; `unread`: keys whose fact is not readable."""
@@ -198,6 +199,7 @@ class Placement:
     ) -> set[FactKey]:
         old, self.definitions = self.definitions, definitions
         self._owners.clear()
+        self._holding.clear()
         changed = {name for name in old.keys() | definitions.keys() if old.get(name) != definitions.get(name)}
         touched.domains |= changed
         declared = tuple(each for each in sorted(definitions.values(), key=lambda each: each.rank) if each.is_declared)
@@ -268,7 +270,8 @@ class Placement:
             holding |= {
                 each.domain.id for each in self._declared if each.selector is not None and each.selector.matches(labels)
             }
-        return frozenset(holding)
+        found = frozenset(holding)
+        return self._holding.setdefault(found, found)
 
     def _labels(self, fact: Pod | HostEndpoint, facts: Facts) -> Labels:
         """What a policy's selector would see, also of pods that are no endpoints (yet)."""

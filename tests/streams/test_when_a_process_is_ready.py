@@ -3,7 +3,10 @@
 import pytest
 from scenes.cluster import default_deny, namespace, pod
 
+from models.facts import FactKey, Kind
+from monitor import clock
 from monitor.web.health import Health, readiness
+from streams import owning
 from streams.observing import Silent
 from streams.wiring import MEMBERSHIP
 
@@ -59,3 +62,28 @@ async def test_a_worker_is_not_ready_before_every_partition_that_it_got_is_built
         missing = missing - {what} if is_there else missing | {what}
         assert is_ready == (not missing)
     assert not missing
+
+
+class SlowRecording(Watcher):
+    """A clock that goes ahead by a minute with the first thing that is recorded."""
+
+    minutes = 0
+
+    def recorded(self, recording, recorded, *, seconds):
+        self.minutes = 1
+
+    def monotonic(self):
+        return clock.monotonic() + 60 * self.minutes
+
+
+async def test_a_build_that_took_long_asks_the_time_again_before_it_is_ready(light_world, monkeypatch):
+    """Else the last slice could be too old to be judged, and nothing would be evaluated that is called ready."""
+    world, slow = light_world, SlowRecording()
+    monkeypatch.setattr(owning, "clock", slow)
+    async with world.scene() as scene:
+        await scene.list_all(*SHOP, default_deny("shop"))
+        async with world.running(observer=slow, tick_seconds=600):
+            await world.until(lambda: len(slow.built_partitions) == world.topics.facts.partitions, "all are built")
+            kinds = [FactKey.from_text(record.key.decode()).kind for record in await world.facts()]
+
+    assert kinds[-3:] == [Kind.HEARTBEAT, Kind.TICK, Kind.TICK]
