@@ -22,6 +22,7 @@ from monitor import settings as all_settings
 from monitor.broker import connection, embedded, epochs
 from monitor.broker.messages import fact_message
 from monitor.broker.producing import Producer
+from monitor.broker.reading import TruncatedLogError
 from monitor.cli import feeding, tree
 from monitor.cli.context import DATABASE_FILE
 from monitor.cli.served import Served
@@ -119,9 +120,16 @@ class Tree:
         """What runs for as long as the tree lives."""
         for name, process in self._children:
             yield tree.ended(process, name, self.home / "log" / f"{name}.log")
-        yield feeding.watch(self.settings, self._stop, self, pace=Ahead(self.passed).published)
+        yield self._watch()
         if self.settings.collect.files or self.settings.collect.kmsg:
             yield feeding.collect(self.settings, self._stop, on_sent=self._on_sent, recorded=self._recorded())
+
+    async def _watch(self) -> None:
+        """A broker that forgot is no mistake of a person here: everything is started anew and listed again."""
+        try:
+            await feeding.watch(self.settings, self._stop, self, pace=Ahead(self.passed).published)
+        except (epochs.EpochError, TruncatedLogError) as error:
+            raise tree.ChildEndedError("the embedded broker dropped its oldest records") from error
 
     def _recorded(self) -> dict[str, Place]:
         """Where match stands with each source, from the record: the embedded checkpoint."""

@@ -1,8 +1,10 @@
 """`segmon up` as a person runs it: the demo to its end, a folder of YAML, a restart, a clean end."""
 
+import asyncio
 import json
 import os
 import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -15,6 +17,12 @@ import pytest
 from parts.process import until
 
 from models.errors import UserError
+from models.facts import Tick, key_of
+from models.topics import FACTS
+from monitor.broker import embedded
+from monitor.broker.connection import Connection
+from monitor.broker.messages import fact_message
+from monitor.broker.producing import Producer
 from monitor.cli import tree
 from monitor.cli.tree import ChildEndedError
 from monitor.cli.up import ends_in_a_row
@@ -26,6 +34,11 @@ SHOP = (
     "spec: {selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, "
     "spec: {containers: [{name: web, image: image.example/web}]}}}\n"
 )
+DENY = (
+    "---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: deny, namespace: shop}\n"
+    "spec: {podSelector: {}, policyTypes: [Ingress, Egress]}\n"
+)
+LARGE = 500_000  # bytes of one record, compressed
 QUIET = ["--metrics-listen", "127.0.0.1:0", "--page-listen", "127.0.0.1:0"]
 
 
@@ -287,13 +300,37 @@ def test_a_part_that_dies_restarts_everything_and_the_record_goes_on(tmp_path, v
         [child] = [line.split()[0] for line in children.stdout.splitlines() if victim in line.split()]
         os.kill(int(child), signal.SIGKILL)
         until(lambda: log.read_text().count("DOMAIN") == 2, within=60, what="the posture again")
-        (manifests / "deny.yaml").write_text(
-            "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: deny, namespace: shop}\n"
-            "spec: {podSelector: {}, policyTypes: [Ingress, Egress]}\n"
-        )
+        (manifests / "deny.yaml").write_text(DENY)
         until(lambda: "resolved" in log.read_text(), within=60, what="a change behind the restart")
         process.send_signal(signal.SIGINT)
         process.wait(timeout=30)
 
     assert "restarting everything" in log.read_text()
     assert process.returncode == 0
+
+
+def test_a_broker_that_dropped_its_beginning_restarts_everything_and_the_record_goes_on(shop, tmp_path):
+    log, data = tmp_path / "said", tmp_path / "data"
+    with upped(log, "--manifests", shop, "--data", data) as process:
+        until(lambda: "DOMAIN" in log.read_text(), within=60, what="the posture")
+        asyncio.run(fill_up((data / "broker").read_text()))
+        until(lambda: log.read_text().count("DOMAIN") == 2, within=90, what="the posture again")
+        (shop / "shop.yaml").write_text(SHOP + DENY)
+        until(lambda: "resolved" in log.read_text(), within=60, what="a change behind the restart")
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=30)
+
+    assert process.returncode == 0
+    [why] = [line for line in log.read_text().splitlines() if line.startswith("restarting everything: ")]
+    assert "the embedded broker dropped its oldest records" in why
+
+
+async def fill_up(address):
+    """More into every partition of facts than the embedded broker holds."""
+    async with Producer(Connection(bootstrap=address)) as producer:
+        for partition in range(embedded.PARTITIONS):
+            tick = Tick(partition=partition)
+            for _ in range(embedded.RETENTION_BYTES // LARGE + 2):
+                noise = secrets.token_hex(LARGE)  # what is compressed to half of it
+                large = fact_message(FACTS.name, "", key_of("", tick), tick, source=noise)
+                await producer.send_to(partition, large)
