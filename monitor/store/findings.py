@@ -76,27 +76,26 @@ def _stored(connection: Connection, evaluation: Evaluation, judged: Iterable[str
     """
     found: dict[str, dict[str, Any]] = {}
     of_cluster = _table.c.cluster == evaluation.cluster
-    for wanted in _wanted(evaluation):
+    for wanted in _wanted(connection, evaluation):
         is_open = _table.c.state != "resolved"
         rows = connection.execute(select(_table).where(of_cluster, is_open, *wanted)).mappings()
         found.update((row["id"], dict(row)) for row in rows)
     failing = [identity for identity in judged if identity not in found]
-    for part in sql.chunks(failing):
-        rows = connection.execute(select(_table).where(of_cluster, _table.c.id.in_(part))).mappings()
+    for is_one in sql.among(connection, _table.c.id, failing):
+        rows = connection.execute(select(_table).where(of_cluster, is_one)).mappings()
         found.update((row["id"], dict(row)) for row in rows)
     return found
 
 
-def _wanted(evaluation: Evaluation) -> Iterator[tuple[ColumnElement[bool], ...]]:
+def _wanted(connection: Connection, evaluation: Evaluation) -> Iterator[tuple[ColumnElement[bool], ...]]:
     """What open findings have to be looked at, in parts that both databases take."""
-    for part in sql.chunks(evaluation.gone):
-        yield (_table.c.domain.in_(part),)
-    for part in sql.chunks(posture.domain.id for posture in evaluation.postures):
-        in_part = _table.c.domain.in_(part)
+    domain, subject = _table.c.domain, _table.c.subject
+    yield from ((is_one,) for is_one in sql.among(connection, domain, evaluation.gone))
+    for is_one in sql.among(connection, domain, (posture.domain.id for posture in evaluation.postures)):
         if evaluation.changed is None:
-            yield (in_part,)
+            yield (is_one,)
         else:
-            yield from ((in_part, _table.c.subject.in_(some)) for some in sql.chunks(evaluation.changed.subjects))
+            yield from ((is_one, also) for also in sql.among(connection, subject, evaluation.changed.subjects))
 
 
 def _moved(

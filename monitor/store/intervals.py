@@ -162,19 +162,19 @@ def _exchange(
 def _open_rows(connection: Connection, spans: Spans, cluster: str, scope: Scope | None) -> list[dict[str, Any]]:
     table = spans.table
     statement = select(table).where(table.c.cluster == cluster, table.c.to_at.is_(None))
-    narrowed = [statement] if scope is None else _narrowed(statement, spans, scope)
+    narrowed = [statement] if scope is None else _narrowed(connection, statement, spans, scope)
     return [dict(row) for each in narrowed for row in connection.execute(each).mappings()]
 
 
-def _narrowed(statement: Select[Any], spans: Spans, scope: Scope) -> Iterator[Select[Any]]:
+def _narrowed(connection: Connection, statement: Select[Any], spans: Spans, scope: Scope) -> Iterator[Select[Any]]:
     """To the scope, in parts that both databases take."""
     columns = spans.table.c
-    for domains in sql.chunks(scope.domains):
-        of_domains = statement.where(columns[spans.scope].in_(domains))
+    for is_in_scope in sql.among(connection, columns[spans.scope], scope.domains):
+        of_domains = statement.where(is_in_scope)
         if scope.subjects is None:
             yield of_domains
         else:
-            yield from (of_domains.where(columns.subject.in_(some)) for some in sql.chunks(scope.subjects))
+            yield from (of_domains.where(also) for also in sql.among(connection, columns.subject, scope.subjects))
 
 
 def _close(connection: Connection, spans: Spans, ends: Sequence[tuple[Mapping[str, Any], datetime]]) -> Moves:

@@ -36,8 +36,8 @@ def record(connection: Connection, cluster: str, revisions: Sequence[Revision]) 
             latest[key]["is_last"] = False
         latest[key] = row
         fresh.append(row)
-    for part in sql.chunks(stored & latest.keys()):
-        of_part = (_table.c.cluster == cluster) & _table.c.key.in_(part) & _table.c.is_last
+    for is_one in sql.among(connection, _table.c.key, stored & latest.keys()):
+        of_part = (_table.c.cluster == cluster) & is_one & _table.c.is_last
         connection.execute(update(_table).where(of_part).values(is_last=False))
     sql.add(connection, _table, [{name: row[name] for name in row if name != "before"} for row in fresh])
     return fresh
@@ -68,13 +68,9 @@ def _row(cluster: str, key: str, revision: Revision) -> dict[str, Any]:
 
 def _last_raw(connection: Connection, cluster: str, keys: set[str]) -> dict[str, bytes | None]:
     found: dict[str, bytes | None] = {}
-    for part in sql.chunks(keys):
-        rows = connection.execute(
-            select(_table.c.key, _table.c.raw).where(
-                _table.c.cluster == cluster, _table.c.key.in_(part), _table.c.is_last
-            )
-        )
-        found.update((row.key, row.raw) for row in rows)
+    for is_one in sql.among(connection, _table.c.key, keys):
+        statement = select(_table.c.key, _table.c.raw).where(_table.c.cluster == cluster, is_one, _table.c.is_last)
+        found.update((row.key, row.raw) for row in connection.execute(statement))
     return found
 
 

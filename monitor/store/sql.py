@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import psycopg
-from sqlalchemy import Column, Connection, Select, Table, text
+from sqlalchemy import Column, ColumnElement, Connection, Select, Table, any_, bindparam, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
@@ -17,6 +17,9 @@ T = TypeVar("T", str, tuple[str, str])
 
 MANY = 200
 """Rows from which a COPY is worth its own round trips."""
+
+ARRAY = 20_000
+"""Values in one array."""
 
 CHUNK = 400
 """Values, or pairs of them, in one IN list: SQLite takes 999 parameters in its oldest builds."""
@@ -91,6 +94,17 @@ def chunks(values: Iterable[T]) -> Iterable[list[T]]:
     every = sorted(set(values))
     for start in range(0, len(every), CHUNK):
         yield every[start : start + CHUNK]
+
+
+def among(connection: Connection, column: Column[str], values: Iterable[str]) -> Iterator[ColumnElement[bool]]:
+    """Conditions of which one holds if the column is one of these; none for no values. One array on PostgreSQL."""
+    if connection.dialect.name != "postgresql":
+        yield from (column.in_(part) for part in chunks(values))
+        return
+    every = sorted(set(values))
+    for start in range(0, len(every), ARRAY):
+        part = bindparam(None, every[start : start + ARRAY], postgresql.ARRAY(column.type))
+        yield column == any_(part)
 
 
 def streamed(connection: Connection, statement: Select[Any]) -> Iterator[Any]:
