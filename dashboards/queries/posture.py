@@ -75,10 +75,11 @@ STRIPS = 200
 FEW = 10
 """Domains: of so few, what ended in the time shown is looked up as well."""
 _SPANS = f"""\
-shown AS (
-  (SELECT cluster, domain, control FROM reporting.control_status
-  WHERE {chosen("control_status")} AND to_at IS NULL
-  ORDER BY {_WORST}, from_at DESC, domain, control LIMIT {STRIPS})
+standing AS ( -- each open status once: they lie far apart
+  SELECT * FROM reporting.posture WHERE {chosen("posture")} AND is_open
+), shown AS (
+  (SELECT cluster, domain, control FROM standing GROUP BY cluster, domain, control
+  ORDER BY min({_WORST}), min(from_at) DESC, domain, control LIMIT {STRIPS})
   UNION
   SELECT cluster, domain, control FROM reporting.control_status
   WHERE {chosen("control_status")} AND to_at > {FROM} AND from_at < {TO}
@@ -90,7 +91,7 @@ shown AS (
       AND NOT is_open AND to_at > {FROM} AND from_at < {TO} OFFSET 0
   ) AS p
   UNION ALL
-  SELECT p.* FROM shown JOIN reporting.posture p USING (cluster, domain, control) WHERE is_open AND {overlaps()}
+  SELECT standing.* FROM shown JOIN standing USING (cluster, domain, control) WHERE {overlaps()}
 ), spans AS (
   SELECT cluster, domain, control, outcome, reason, failing, waived, from_at, to_at,
     extract(epoch FROM least(coalesce(to_at, now()), {TO}) - greatest(from_at, {FROM})) AS seconds,
