@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from msgspec import structs
+from msgspec import Struct, field, structs
 from sqlalchemy import Connection
 
 from monitor.reports import judging
@@ -43,6 +43,26 @@ def _month(at: datetime) -> datetime:
     return at.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
+class Compared(Struct):
+    """What was found of some of the domains. `before`: those of them that were there in the period before."""
+
+    seconds: list[dict[str, float]] = field(default_factory=list)  # of each control
+    gaps: int = 0
+    before: list[str] = field(default_factory=list)
+    new: list[str] = field(default_factory=list)
+    worse: list[Moved] = field(default_factory=list)
+    better: list[Moved] = field(default_factory=list)
+
+    def merge(self, other: Compared) -> None:
+        """With what was found of other domains."""
+        self.gaps += other.gaps
+        for name in ("seconds", "before", "new", "worse", "better"):
+            getattr(self, name).extend(getattr(other, name))
+        self.new.sort()
+        for moved in (self.worse, self.better):
+            moved.sort(key=lambda each: each.domain)  # those of one domain stay in their order
+
+
 class Before:
     """Compares domain by domain."""
 
@@ -54,60 +74,61 @@ class Before:
         self._described: dict[str, list[DomainSpan]] = {}
         for span in periods.domains(connection, self._scope):
             self._described.setdefault(span.id, []).append(span)
-        self._seconds = judging.nothing()
-        self._gaps = 0
-        self._new: list[str] = []
-        self._moved: list[tuple[int, Moved]] = []
 
-    def compare(self, section: DomainSection) -> None:
+    def compare(self, connection: Connection, section: DomainSection, compared: Compared) -> None:
         if not self._is_evaluated:
             return
-        described = self._described.pop(section.id, None)
+        described = self._described.get(section.id)
         if described is None:
-            self._new.append(section.id)
+            compared.new.append(section.id)
             return
-        was = {each.control: each for each in self._judged(section.id, described)}
+        compared.before.append(section.id)
+        was = {each.control: each for each in self._judged(connection, section.id, described, compared)}
         for control in section.controls:
             if old := was.get(control.control):
-                self._weigh(section.id, old, control)
+                _weigh(section.id, old, control, compared)
 
-    def _judged(self, name: str, described: list[DomainSpan]) -> list[ControlSection]:
-        found = self._postures.controls(name, described)
+    def _judged(
+        self, connection: Connection, name: str, described: list[DomainSpan], compared: Compared
+    ) -> list[ControlSection]:
+        found = self._postures.controls(connection, name, described)
         for control in found:
-            judging.add(self._seconds, control.seconds)
-            self._gaps += control.gaps
+            compared.seconds.append(control.seconds)
+            compared.gaps += control.gaps
         return found
 
-    def _weigh(self, domain: str, old: ControlSection, new: ControlSection) -> None:
-        if old.result not in _ORDER or new.result not in _ORDER:
-            return
-        step = _ORDER.index(new.result) - _ORDER.index(old.result)
-        if step:
-            moved = Moved(
-                domain=domain,
-                control=new.control,
-                before=old.result.value,
-                now=new.result.value,
-                share_before=old.share,
-                share_now=new.share,
-            )
-            self._moved.append((step, moved))
-
-    def comparison(self) -> Comparison:
+    def comparison(self, connection: Connection, compared: Compared) -> Comparison:
+        """Of all domains; those that are gone are judged here."""
         scope = self._scope
         if not self._is_evaluated:
             return Comparison(from_at=scope.from_at, to_at=scope.to_at, is_evaluated=False)
-        gone = sorted(self._described)
+        gone = sorted(self._described.keys() - set(compared.before))
         for name in gone:
-            self._judged(name, self._described[name])
+            self._judged(connection, name, self._described[name], compared)
         return Comparison(
             from_at=scope.from_at,
             to_at=scope.to_at,
             is_evaluated=True,
-            share=judging.share(self._seconds),
-            gaps=self._gaps,
-            worse=tuple(moved for step, moved in self._moved if step < 0),
-            better=tuple(moved for step, moved in self._moved if step > 0),
-            domains_new=tuple(self._new),
+            share=judging.share(judging.total(compared.seconds)),
+            gaps=compared.gaps,
+            worse=tuple(compared.worse),
+            better=tuple(compared.better),
+            domains_new=tuple(compared.new),
             domains_gone=tuple(gone),
         )
+
+
+def _weigh(domain: str, old: ControlSection, new: ControlSection, compared: Compared) -> None:
+    if old.result not in _ORDER or new.result not in _ORDER:
+        return
+    step = _ORDER.index(new.result) - _ORDER.index(old.result)
+    if step:
+        moved = Moved(
+            domain=domain,
+            control=new.control,
+            before=old.result.value,
+            now=new.result.value,
+            share_before=old.share,
+            share_now=new.share,
+        )
+        (compared.worse if step < 0 else compared.better).append(moved)

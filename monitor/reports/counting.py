@@ -35,6 +35,10 @@ class Foremost(Generic[T]):
         if len(self._rows) > 4 * LISTED:
             self._rows = self.rows
 
+    def merge(self, other: Foremost[T]) -> None:
+        self.count += other.count
+        self._rows += other.rows
+
     @property
     def rows(self) -> list[T]:
         return sorted(self._rows, key=self._rank)[:LISTED]
@@ -54,6 +58,13 @@ class ControlSum(Struct):
     seconds: dict[str, float] = field(default_factory=judging.nothing)
     gaps: int = 0
     pieces: bytes = strips.EMPTY
+
+    def merge(self, other: ControlSum) -> None:
+        self.domains += other.domains
+        self.results += other.results
+        judging.add(self.seconds, other.seconds)
+        self.gaps += other.gaps
+        self.pieces = strips.worst(self.pieces, other.pieces)
 
     @property
     def result(self) -> Result:
@@ -89,6 +100,21 @@ class Severities(Struct):
     to_resolve: list[float] = field(default_factory=list)
     to_detect: list[float] = field(default_factory=list)
 
+    def merge(self, other: Severities) -> None:
+        self.opened += other.opened
+        self.reopened += other.reopened
+        self.resolved += other.resolved
+        self.to_resolve += other.to_resolve
+        self.to_detect += other.to_detect
+
+
+def _newest(row: ChangeRow) -> float:
+    return -row.at.timestamp()
+
+
+def _longest(row: GapRow) -> tuple[Any, ...]:
+    return (row.from_at - row.to_at, row.from_at, row.input)
+
 
 class Counted:
     """Filled by gathering."""
@@ -99,14 +125,31 @@ class Counted:
         self._states: Counter[str] = Counter()
         self.uses = Uses()
         self.results: Counter[Result] = Counter()
-        self.seconds = judging.nothing()
         self.gaps = 0
         self.breached = 0  # controls of domains that have a gap
         self.controls: dict[str, ControlSum] = {}
         self.domains: list[DomainSum] = []
         self.findings: Foremost[Finding] = Foremost(tracing.rank)
-        self.changes: Foremost[ChangeRow] = Foremost(lambda row: -row.at.timestamp())
-        self.evidence_gaps: Foremost[GapRow] = Foremost(lambda row: (row.from_at - row.to_at, row.from_at, row.input))
+        self.changes: Foremost[ChangeRow] = Foremost(_newest)
+        self.evidence_gaps: Foremost[GapRow] = Foremost(_longest)
+
+    def merge(self, other: Counted) -> None:
+        """With what was counted of other domains."""
+        for name, severity in other._severities.items():
+            self._severities.setdefault(name, Severities()).merge(severity)
+        self._states += other._states
+        self.uses.merge(other.uses)
+        self.results += other.results
+        self.gaps += other.gaps
+        self.breached += other.breached
+        for name, control in other.controls.items():
+            self.controls.setdefault(name, ControlSum(name, control.title)).merge(control)
+        self.domains = sorted(self.domains + other.domains, key=lambda each: each.number)
+        self.findings.merge(other.findings)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        return judging.total([each.seconds for each in self.domains])
 
     def change(self, row: ChangeRow) -> None:
         self.changes.add(row)
@@ -114,7 +157,7 @@ class Counted:
     def gap(self, row: GapRow) -> None:
         self.evidence_gaps.add(row)
 
-    def domain(self, section: DomainSection) -> None:
+    def domain(self, section: DomainSection, number: int) -> None:
         seconds = judging.nothing()
         for control in section.controls:
             judging.add(seconds, control.seconds)
@@ -129,10 +172,9 @@ class Counted:
         self.results += results
         self.gaps += gaps
         self.breached += sum(control.gaps > 0 for control in section.controls)
-        judging.add(self.seconds, seconds)
         self.domains.append(
             DomainSum(
-                number=len(self.domains),
+                number=number,
                 id=section.id,
                 owner=section.described[-1].owner,
                 results=dict(results),

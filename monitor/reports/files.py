@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from operator import attrgetter
@@ -17,35 +18,31 @@ from typing import Any, Self
 
 import msgspec
 
-from monitor.reports import cells, rendering
-from monitor.reports.content import ControlSection, DomainSection, Finding, Report
+from monitor.reports import cells, pieces, rendering
+from monitor.reports.content import Report
 from monitor.reports.counting import Counted
-from monitor.store.periods import ChangeRow, DomainSpan, MemberSpan
+from monitor.reports.pieces import Domains, Part
+from monitor.store.periods import ChangeRow
 from monitor.store.queries import GapRow
 
 MANIFEST = "manifest.json"
-BLOCK = 1 << 18
-_encode = msgspec.json.Encoder(order="deterministic").encode
+JOINED = 1 << 20
 
-_FINDING = ("id", "domain", "control", "subject", "severity", "state", "sentence", "proof", "fix", "owner", "waiver")
-_FINDING_TIMES = ("opened_at", "resolved_at", "open_seconds", "detected_seconds", "resolved_after_seconds", "reopened")
 _CHANGE = ("at", "kind", "namespace", "name", "change", "approval", "before", "after", "widened", "closed")
 _WAIVER = (
     *("name", "control", "domain", "subject", "reason", "requester", "approver", "ticket", "compensating_control"),
     *("granted_at", "expires_at", "declared_at", "withdrawn_at", "findings", "seconds", "still_failing", "remarks"),
 )
 _GAP = ("input", "from_at", "to_at", "reason")
-_finding = attrgetter(*_FINDING, *_FINDING_TIMES)
-_SECONDS = ("met", "not met", "not met, waived", "not evaluated", "not applicable")
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "results": (
         *("domain", "control", "result", "share"),
-        *(f"{name.replace(', ', '_').replace(' ', '_')}_seconds" for name in _SECONDS),
+        *(f"{name.replace(', ', '_').replace(' ', '_')}_seconds" for name in pieces.SECONDS),
         *("gaps", "longest_gap_seconds", "worst_at", "worst_failing", "worst_of"),
     ),
     "statuses": ("domain", "control", "counts_as", "from", "to", "seconds", "reason", "began", "ended"),
-    "findings": (*_FINDING, *_FINDING_TIMES),
+    "findings": (*pieces.FINDING, *pieces.FINDING_TIMES),
     "transitions": (
         *("finding", "domain", "control", "subject"),
         *("at", "transition", "severity", "sentence", "reason", "position"),
@@ -84,7 +81,7 @@ class Digested:
 
     def __init__(self, place: Path) -> None:
         self._raw = _Digesting(place)
-        self._gathered = io.BufferedWriter(self._raw, BLOCK)
+        self._gathered = io.BufferedWriter(self._raw, pieces.BLOCK)
         self.put = self._gathered.write
 
     def __enter__(self) -> Self:
@@ -99,52 +96,30 @@ class Digested:
         return self._raw.sha256.hexdigest()
 
 
-class Items:
-    """A JSON array, one element a line."""
-
-    def __init__(self, file: Digested) -> None:
-        self._file = file
-        self._before = b"\n"
-
-    def add(self, value: Any) -> None:
-        self._file.put(self._before + _encode(value))
-        self._before = b",\n"
-
-
-class Pack:
+class Pack(Domains):
     """A report's files in a folder. Lists are opened in the order in which they stand in the JSON."""
 
     def __init__(self, folder: Path) -> None:
+        super().__init__()
         self._folder = folder
         self._stack = ExitStack()
         self._files: dict[str, Digested] = {}
-        self._pages: list[str] = []
+        self._pages: list[bytes] = []
+        self._puts[pieces.PAGE] = self._pages.append
 
     def __enter__(self) -> Self:
         for name, columns in COLUMNS.items():
             self._open(f"{name}.csv").put(cells.joined(columns))
-        self._open("report.json").put(b"{")
+        self._open(pieces.JSON).put(b"{")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._stack.close()
 
     def _open(self, name: str) -> Digested:
-        self._files[name] = self._stack.enter_context(Digested(self._folder / name))
-        return self._files[name]
-
-    @property
-    def _json(self) -> Digested:
-        return self._files["report.json"]
-
-    def _table(self, name: str) -> Digested:
-        return self._files[f"{name}.csv"]
-
-    @contextmanager
-    def _items(self, name: str) -> Iterator[Items]:
-        self._json.put(_encode(name) + b":[")
-        yield Items(self._json)
-        self._json.put(b"],\n")
+        file = self._stack.enter_context(Digested(self._folder / name))
+        self._files[name], self._puts[name] = file, file.put
+        return file
 
     def changes(self, rows: Iterable[ChangeRow]) -> Iterator[ChangeRow]:
         """Written as they pass."""
@@ -154,7 +129,7 @@ class Pack:
         return self._listed("gaps", rows, _GAP)
 
     def _listed(self, name: str, rows: Iterable[Any], columns: Sequence[str]) -> Iterator[Any]:
-        put, values = self._table(name).put, attrgetter(*columns)
+        put, values = self._table(name), attrgetter(*columns)
         with self._items(name) as items:
             for row in rows:
                 items.add(row)
@@ -163,87 +138,41 @@ class Pack:
 
     @contextmanager
     def domains(self) -> Iterator[None]:
-        self._json.put(b'"domains":[')
+        self._json(b'"domains":[')
         yield
-        self._json.put(b"],\n")
+        self._json(b"],\n")
 
-    @contextmanager
-    def domain(self, identity: str, described: Sequence[DomainSpan], *, is_first: bool) -> Iterator[None]:
-        self._json.put(b"\n{" if is_first else b",\n{")
-        self._json.put(b'"id":' + _encode(identity) + b',"described":' + _encode(described) + b",\n")
-        yield
-        self._json.put(b"}")
+    def part(self, number: int) -> Part:
+        """A domain apart, to be joined later."""
+        return Part(self._apart(number))
 
-    def members(self, rows: Iterable[MemberSpan]) -> Iterator[MemberSpan]:
-        put = self._table("members").put
-        with self._items("members") as items:
-            for row in rows:
-                items.add(row)
-                put(cells.row((row.domain, row.subject, row.pods, row.from_at, row.to_at)))
-                yield row
+    def join(self, number: int) -> None:
+        """Put what was written apart behind what is there."""
+        folder = self._apart(number)
+        for name in pieces.NAMES:
+            with (folder / name).open("rb") as file:
+                if name == pieces.PAGE:
+                    self._pages.append(file.read())
+                    continue
+                while block := file.read(JOINED):
+                    self._puts[name](block)
+        shutil.rmtree(folder)
 
-    def findings(self, rows: Iterable[Finding]) -> Iterator[Finding]:
-        put, put_moves = self._table("findings").put, self._table("transitions").put
-        with self._items("findings") as items:
-            for row in rows:
-                items.add(row)
-                put(cells.row(_finding(row)))
-                put_moves(_moves(row))
-                yield row
-
-    def section(self, section: DomainSection, page: str) -> None:
-        """The end of a domain: its controls."""
-        counts = (section.workloads_at_start, section.workloads_at_end, section.workloads_ever)
-        for name, count in zip(("workloads_at_start", "workloads_at_end", "workloads_ever"), counts, strict=True):
-            self._json.put(_encode(name) + b":" + _encode(count) + b",")
-        self._json.put(b'\n"controls":[')
-        items = Items(self._json)
-        for control in section.controls:
-            items.add(control)
-            worst = (control.worst.at, control.worst.failing, control.worst.of) if control.worst else (None, None, None)
-            seconds = (control.seconds[name] for name in _SECONDS)
-            said = (section.id, control.control, control.result.value, control.share)
-            gaps = (control.gaps, control.longest_gap_seconds)
-            self._table("results").put(cells.row((*said, *seconds, *gaps, *worst)))
-            self._table("statuses").put(_spans(section.id, control))
-        self._json.put(b"]")
-        self._pages.append(page)
+    def _apart(self, number: int) -> Path:
+        return self._folder / f"domain-{number}"
 
     def finish(self, report: Report, counted: Counted) -> bytes:
         """The rest of JSON, the HTML, and the manifest with the digests of all; returns the manifest."""
         for waiver in report.waivers:
-            self._table("waivers").put(cells.row(getattr(waiver, name) for name in _WAIVER))
-        self._json.put(b'"report":' + _encode(report) + b"}\n")
-        head, tail = rendering.frame(report, counted, self._json.end())
+            self._table("waivers")(cells.row(getattr(waiver, name) for name in _WAIVER))
+        self._json(b'"report":' + pieces.encode(report) + b"}\n")
+        head, tail = rendering.frame(report, counted, self._files[pieces.JSON].end())
         page = self._open("report.html")
-        for part in (head, *self._pages, tail):
-            page.put(part.encode())
+        for part in (head.encode(), *self._pages, tail.encode()):
+            page.put(part)
         manifest = _manifest(report, {name: file.end() for name, file in sorted(self._files.items())})
         (self._folder / MANIFEST).write_bytes(manifest)
         return manifest
-
-
-def _moves(finding: Finding) -> bytes:
-    """Rows of transitions.csv. A million of them: what repeats is made a cell once."""
-    about = ",".join(map(cells.text, (finding.id, finding.domain, finding.control, finding.subject)))
-    sentence, rows = "", []
-    for move in finding.history:
-        if move.sentence:
-            sentence = cells.text(move.sentence)
-        moved = f"{cells.time(move.at)},{move.transition},{move.severity}"
-        rows.append(f"{about},{moved},{sentence},{cells.text(move.reason)},{move.position}\r\n")
-    return "".join(rows).encode()
-
-
-def _spans(domain: str, control: ControlSection) -> bytes:
-    """Rows of statuses.csv."""
-    about = f"{cells.text(domain)},{cells.text(control.control)}"
-    rows = []
-    for span in control.spans:
-        lasted = f"{cells.time(span.from_at)},{cells.time(span.to_at)},{cells.number(span.seconds)}"
-        why = f"{cells.text(span.reason)},{cells.lines(span.began)},{cells.lines(span.ended)}"
-        rows.append(f"{about},{cells.text(span.met)},{lasted},{why}\r\n")
-    return "".join(rows).encode()
 
 
 def _manifest(report: Report, digests: dict[str, str]) -> bytes:

@@ -19,7 +19,6 @@ class Following:
     """Of one cluster and period. In memory: what was open when it began."""
 
     def __init__(self, connection: Connection, scope: Scope) -> None:
-        self._connection = connection
         self._scope = scope
         standing = {stood.move.finding_id: stood for stood in periods.standing(connection, scope)}
         arrived = {
@@ -33,16 +32,16 @@ class Following:
         for stood in standing.values():
             self._standing.setdefault(stood.move.domain, []).append(stood)
 
-    def of(self, domain: str) -> Iterator[Trace]:
+    def of(self, connection: Connection, domain: str) -> Iterator[Trace]:
         """By control, subject and id; those that came from another domain behind them."""
         begin = self._scope.from_at
-        moves = periods.moves(self._connection, self._scope, domain, but=self._moved)
+        moves = periods.moves(connection, self._scope, domain, but=self._moved)
         yield from traces(self._standing.get(domain, ()), moves, begin)
         arrived = sorted(name for name, last in self._moved.items() if last == domain)
         if arrived:
             stood = [self._standing_moved[name] for name in arrived if name in self._standing_moved]
             stood.sort(key=lambda each: each.move.place)
-            yield from traces(stood, periods.moves_of(self._connection, self._scope, arrived), begin)
+            yield from traces(stood, periods.moves_of(connection, self._scope, arrived), begin)
 
 
 def _stood_elsewhere(standing: Mapping[str, Standing], finding: str, domain: str) -> bool:

@@ -8,7 +8,7 @@ the other, so that a month of a large cluster fits in memory.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from msgspec import Struct
@@ -18,17 +18,12 @@ from models.compliance import Control
 from models.errors import CannotEvaluateError, UserError
 from models.facts import ClusterInformation, FactKey, Kind
 from monitor.compliance.catalogue import CONTROLS
-from monitor.reports import judging, reconciling, rendering, waiving, wording
-from monitor.reports.comparing import Before
-from monitor.reports.content import DomainSection, Finding, Report, Result
-from monitor.reports.counting import Counted
-from monitor.reports.explaining import Changes, Moments
+from monitor.reports import judging, reconciling, sharing, waiving, wording
+from monitor.reports.content import Report, Result
 from monitor.reports.files import Pack
-from monitor.reports.following import Following
-from monitor.reports.holding import Holding
-from monitor.reports.postures import Postures
-from monitor.store import periods, populations, queries
-from monitor.store.periods import DomainSpan, Scope
+from monitor.reports.telling import Sums, Telling
+from monitor.store import connecting, periods, populations, queries
+from monitor.store.periods import Scope
 
 Progress = Callable[[int, int], None]
 """How many domains are done, of how many."""
@@ -103,83 +98,54 @@ class _Gathering:
         self._scope = scope
         self._first = first
         self._pack = pack
-        everywhere = _everywhere(connection, scope)
-        self._owner_of = {name: spans[-1].owner for name, spans in everywhere.items()}
-        self._described = _wanted(everywhere, scope)
-        self._postures = Postures(connection, scope, first)
-        self._holding = Holding(f"cluster/{scope.cluster}", periods.held(connection, scope))
-        self._following = Following(connection, scope)
-        self._before = Before(connection, scope, first)
-        self._changes = Changes()
-        self._counted = Counted(scope)
+        self._telling = Telling(connection, scope, first)
+        self._sums = Sums.of(scope)
 
     def changes_and_gaps(self) -> None:
-        scope = self._scope
+        scope, counted = self._scope, self._sums.counted
         for change in self._pack.changes(periods.policy_changes(self._connection, scope)):
-            self._changes.add(change)
-            self._counted.change(change)
+            self._telling.changes.add(change)
+            counted.change(change)
         for gap in self._pack.gaps(queries.gaps(self._connection, scope.cluster, scope.from_at, scope.to_at)):
-            self._counted.gap(gap)
+            counted.gap(gap)
 
     def domains(self, progress: Progress) -> None:
+        """In the order of their ids, whoever writes them."""
+        count = len(self._telling.described)
+        snapshot = connecting.exported(self._connection) if count >= sharing.MANY else ""
         with self._pack.domains():
-            for number, (name, described) in enumerate(self._described.items()):
-                progress(number, len(self._described))
-                with self._pack.domain(name, described, is_first=number == 0):
-                    section = self._section(name, described)
-                    self._pack.section(section, rendering.domain(section, self._scope, number))
-                self._counted.domain(section)
-                self._before.compare(section)
-        progress(len(self._described), len(self._described))
+            if snapshot:
+                self._shared(count, snapshot, progress)
+            else:
+                for number in range(count):
+                    progress(number, count)
+                    self._telling.domain(self._connection, self._pack, number, self._sums)
+        progress(count, count)
 
-    def _section(self, name: str, described: Sequence[DomainSpan]) -> DomainSection:
-        scope = self._scope
-        start, end, ever = self._members(name)
-        controls = self._postures.controls(name, described)
-        moments = Moments(controls, (scope.from_at, scope.to_at))
-        for finding in self._pack.findings(self._findings(name)):
-            self._counted.finding(finding)
-            for move in finding.history:
-                moments.see(finding.control, move.at, finding.subject, move.transition)
-        self._explain(name, moments)
-        return DomainSection(
-            id=name,
-            described=tuple(described),
-            workloads_at_start=start,
-            workloads_at_end=end,
-            workloads_ever=ever,
-            controls=tuple(moments.explained(control, self._changes) for control in controls),
-        )
+    def _shared(self, count: int, snapshot: str, progress: Progress) -> None:
+        untaken = sharing.Untaken(count)
+        own = 0
+        with sharing.helped(lambda: self._help(untaken, snapshot)) as helper:
+            for number in untaken.from_front():
+                progress(untaken.taken, count)
+                self._telling.domain(self._connection, self._pack, number, self._sums)
+                own += 1
+            self._sums.merge(helper.result())
+        for number in range(own, count):
+            self._pack.join(number)
 
-    def _members(self, name: str) -> tuple[int, int, int]:
-        """Workloads at the start, at the end, at any time."""
-        start, end, ever = 0, 0, set()
-        for member in self._pack.members(periods.members(self._connection, self._scope, name)):
-            start += member.from_at <= self._scope.from_at
-            end += member.to_at is None or member.to_at >= self._scope.to_at
-            ever.add(member.subject)
-        return start, end, len(ever)
-
-    def _findings(self, domain: str) -> Iterator[Finding]:
-        """Those that belong to it. In a report of one domain also those of others that are counted in it."""
-        others = self._holding.owners(domain) if self._scope.domain else []
-        for owner in (domain, *others):
-            for trace in self._following.of(owner):
-                finding = trace.finding(self._scope.to_at, self._owner_of.get(owner, ""), self._changes.last_before)
-                if self._holding.counts(domain, owner, finding.subject):
-                    yield finding
-
-    def _explain(self, domain: str, moments: Moments) -> None:
-        """In a report of all domains: by the findings of those that it holds, which are told elsewhere."""
-        if self._scope.domain or not self._holding.owners(domain):
-            return
-        for each in periods.happenings(self._connection, self._scope, moments):
-            if each.domain != domain and self._holding.counts(domain, each.domain, each.subject):
-                moments.see(each.control, each.at, each.subject, each.transition)
+    def _help(self, untaken: sharing.Untaken, snapshot: str) -> Sums:
+        """In the other process: domains from the back, each into files of its own."""
+        sums = Sums.of(self._scope)
+        with connecting.reading_forked(self._connection, snapshot) as connection:
+            for number in untaken.from_back():
+                with self._pack.part(number) as part:
+                    self._telling.domain(connection, part, number, sums)
+        return sums
 
     def report(self, making: Making) -> Report:
-        scope, counted = self._scope, self._counted
-        comparison = self._before.comparison()
+        scope, counted = self._scope, self._sums.counted
+        comparison = self._telling.before.comparison(self._connection, self._sums.compared)
         report = Report(
             id=identity(scope),
             cluster=scope.cluster,
@@ -212,21 +178,3 @@ class _Gathering:
         key = FactKey(self._scope.cluster, Kind.CLUSTER_INFORMATION, "", "default")
         fact = populations.state_of(self._connection, [key], self._scope.to_at).get(key)
         return fact.calico_version if isinstance(fact, ClusterInformation) else ""
-
-
-def _everywhere(connection: Connection, scope: Scope) -> dict[str, list[DomainSpan]]:
-    """Every domain of the cluster in the period, by id."""
-    found: dict[str, list[DomainSpan]] = {}
-    whole = Scope(cluster=scope.cluster, domain="", from_at=scope.from_at, to_at=scope.to_at)
-    for span in periods.domains(connection, whole):
-        found.setdefault(span.id, []).append(span)
-    return found
-
-
-def _wanted(everywhere: dict[str, list[DomainSpan]], scope: Scope) -> dict[str, list[DomainSpan]]:
-    if not scope.domain and everywhere:
-        return everywhere
-    if scope.domain in everywhere:
-        return {scope.domain: everywhere[scope.domain]}
-    known = ", ".join(sorted(everywhere)) or "none"
-    raise UserError(f"no domain {scope.domain or 'at all'} in {scope.cluster} in this period; known: {known}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from math import fsum
 
 from msgspec import Struct, structs
 
@@ -131,6 +132,11 @@ def nothing() -> dict[str, float]:
 def add(total: dict[str, float], seconds: Mapping[str, float]) -> None:
     for name, value in seconds.items():
         total[name] = round(total[name] + value, 6)
+
+
+def total(every: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Of many, in whatever order they come: a sum of years of seconds is rounded once, not at every step."""
+    return {name: round(fsum(seconds[name] for seconds in every), 6) for name in nothing()}
 
 
 def share(seconds: Mapping[str, float]) -> float | None:

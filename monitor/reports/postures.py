@@ -27,17 +27,16 @@ class Postures:
     """Of one cluster and period. `first`: when anything was evaluated first."""
 
     def __init__(self, connection: Connection, scope: Scope, first: datetime) -> None:
-        self._connection = connection
         self._scope = scope
         self._first = first
         self._inputs = queries.inputs(connection, scope.cluster)
 
-    def controls(self, domain: str, described: Sequence[DomainSpan]) -> list[ControlSection]:
+    def controls(self, connection: Connection, domain: str, described: Sequence[DomainSpan]) -> list[ControlSection]:
         """By control id."""
         scope = self._scope
         period = (scope.from_at, scope.to_at)
         being = judging.existence(described, period, (self._first, self._first + FIRST_LOOK))
-        rows = periods.statuses(self._connection, scope, domain)
+        rows = periods.statuses(connection, scope, domain)
         counted = queries.as_counted(rows, self._inputs, scope.to_at)
         return [
             judging.section(control, _TITLES.get(control, control), list(every), being, scope.from_at)

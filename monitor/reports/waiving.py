@@ -22,7 +22,7 @@ class Used(Struct):
     """Counted while findings pass."""
 
     findings: int = 0
-    seconds: float = 0.0
+    microseconds: int = 0  # whole, so that their sum does not hang on their order
     still_failing: int = 0
 
 
@@ -36,9 +36,16 @@ class Uses:
         for name, seconds in finding.waived_seconds.items():
             used = self._of(name)
             used.findings += 1
-            used.seconds += seconds
+            used.microseconds += round(seconds * 1_000_000)
         if finding.lapsed and finding.state == "open":
             self._of(finding.lapsed).still_failing += 1
+
+    def merge(self, other: Uses) -> None:
+        for name, theirs in other._used.items():
+            used = self._of(name)
+            used.findings += theirs.findings
+            used.microseconds += theirs.microseconds
+            used.still_failing += theirs.still_failing
 
     def _of(self, name: str) -> Used:
         return self._used.setdefault(name, Used())
@@ -75,7 +82,7 @@ def _use(waiver: Waiver, at: datetime, end: datetime | None, scope: Scope, uses:
         declared_at=at,
         withdrawn_at=end,
         findings=used.findings,
-        seconds=used.seconds,
+        seconds=used.microseconds / 1_000_000,
         still_failing=used.still_failing,
         remarks=tuple(_remarks(waiver, used, scope)),
     )

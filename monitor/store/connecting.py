@@ -81,10 +81,28 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
-def reading(engine: Engine) -> Iterator[Connection]:
-    """One consistent look, whatever is written meanwhile."""
+def reading(engine: Engine, snapshot: str = "") -> Iterator[Connection]:
+    """One consistent look, whatever is written meanwhile; with a `snapshot`, the look that it was exported from."""
     with engine.connect() as plain:
         options = {"isolation_level": "REPEATABLE READ"} if engine.dialect.name == "postgresql" else {}
         connection = plain.execution_options(**options)
         with connection.begin():
+            if snapshot:
+                connection.exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
             yield connection
+
+
+def exported(connection: Connection) -> str:
+    """The snapshot of a look, for others to have the same while it lasts; "" where a database has no such thing."""
+    if connection.dialect.name != "postgresql":
+        return ""
+    return str(connection.exec_driver_sql("SELECT pg_export_snapshot()").scalar_one())
+
+
+@contextmanager
+def reading_forked(connection: Connection, snapshot: str) -> Iterator[Connection]:
+    """In a process that was forked with somebody's connection: the same look, over one of its own."""
+    engine = connection.engine
+    engine.dispose(close=False)  # those in its pool are the other process's
+    with reading(engine, snapshot) as own:
+        yield own
