@@ -51,7 +51,7 @@ class Span(Struct, frozen=True, kw_only=True):
 
     @property
     def is_breach(self) -> bool:
-        return self.met in {Met.NOT_MET, Met.WAIVED}
+        return self.met is Met.NOT_MET or self.met is Met.WAIVED
 
 
 class Worst(Struct, frozen=True, kw_only=True):

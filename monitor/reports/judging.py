@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from math import fsum
 
 from msgspec import Struct, structs
@@ -119,10 +119,10 @@ def worst(rows: Iterable[StatusRow], begin: datetime) -> Worst | None:
 
 def totals(all_spans: Iterable[Span]) -> dict[str, float]:
     """Seconds by what they count as, every kind named."""
-    seconds = nothing()
+    lasted = dict.fromkeys(nothing(), timedelta())
     for span in all_spans:
-        seconds[span.met.value] = round(seconds[span.met.value] + span.seconds, 6)  # the record has microseconds
-    return seconds
+        lasted[span.met.value] += span.to_at - span.from_at
+    return {name: each.total_seconds() for name, each in lasted.items()}
 
 
 def nothing() -> dict[str, float]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from heapq import nsmallest
 from typing import Any, TypeVar
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -23,6 +24,11 @@ T = TypeVar("T")
 
 GAPS = 5
 """Gaps of one control that the HTML shows, the longest; statuses.csv has all."""
+
+READABLE = 20
+"""Domains of a report of which people read every control's gaps; of more it shows the longest of each domain."""
+
+GAPS_OF_DOMAIN = 10
 
 _GLYPHS = {
     Result.MET: "✔",
@@ -95,12 +101,13 @@ def frame(report: Report, counted: Counted, json_digest: str) -> tuple[str, str]
     return tuple(_environment.get_template(name).render(about) for name in ("head.html", "tail.html"))  # type: ignore[return-value]
 
 
-def domain(section: DomainSection, scope: Scope, number: int) -> str:
+def domain(section: DomainSection, scope: Scope, number: int, of: int) -> str:
+    """The page of one domain `of` so many."""
     return _environment.get_template("domain.html").render(
         domain=section,
         number=number,
         pieces=lambda control: strips.pieces(control.spans, scope.from_at, scope.to_at),
-        longest=_longest,
+        breached=_longest(section) if of <= READABLE else _longest_of_all(section),
         unseen=_unseen(section),
     )
 
@@ -112,10 +119,36 @@ class Unseen(Struct, frozen=True, kw_only=True):
     controls: str
 
 
-def _longest(control: ControlSection) -> tuple[list[Span], int]:
-    """The longest gaps, in the order of time, and how many more there are."""
-    breaches = [span for span in control.spans if span.is_breach]
-    return _foremost(breaches, lambda span: (-span.seconds, span.from_at), lambda span: span.from_at)
+class Breached(Struct, frozen=True, kw_only=True):
+    """A control, its gaps that are shown, in the order of time, and how many more it has."""
+
+    control: ControlSection
+    spans: list[Span]
+    more: int
+
+
+def _longest(section: DomainSection) -> list[Breached]:
+    """The longest of each control."""
+    every = [(each, [span for span in each.spans if span.is_breach]) for each in section.controls if each.gaps]
+    shown = [(each, _foremost(spans, _length, lambda span: span.from_at)) for each, spans in every]
+    return [Breached(control=each, spans=spans, more=more) for each, (spans, more) in shown]
+
+
+def _longest_of_all(section: DomainSection) -> list[Breached]:
+    """The longest of the domain, under their controls."""
+    every = ((span, number) for number, each in enumerate(section.controls) for span in each.spans if span.is_breach)
+    foremost = nsmallest(GAPS_OF_DOMAIN, every, key=lambda found: (*_length(found[0]), found[1]))
+    shown: dict[int, list[Span]] = {}
+    for span, number in foremost:
+        shown.setdefault(number, []).append(span)
+    return [
+        Breached(control=control, spans=sorted(spans, key=lambda span: span.from_at), more=control.gaps - len(spans))
+        for control, spans in ((section.controls[number], spans) for number, spans in sorted(shown.items()))
+    ]
+
+
+def _length(span: Span) -> tuple[float, datetime]:
+    return (-span.seconds, span.from_at)
 
 
 def _unseen(section: DomainSection) -> tuple[list[Unseen], int]:

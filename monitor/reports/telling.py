@@ -60,7 +60,7 @@ class Telling:
         name, described = self.described[number]
         with into.domain(name, described, is_first=number == 0):
             section = self._section(connection, into, number, sums)
-            into.section(section, rendering.domain(section, self._scope, number))
+            into.section(section, rendering.domain(section, self._scope, number, len(self.described)))
         sums.counted.domain(section, number)
         self.before.compare(connection, section, sums.compared)
 

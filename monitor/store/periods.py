@@ -183,7 +183,9 @@ def member_pods(connection: Connection, cluster: str, domain: str, at: datetime)
 
 def statuses(connection: Connection, scope: Scope, domain: str) -> Iterator[StatusRow]:
     """Of one domain, by control, then time."""
-    statement = select(*_named(_status, StatusRow)).where(_status.c.domain == domain, *_touching(_status, scope))
+    needs = case((_status.c.to_at.is_(None), _status.c.needs), else_=None).label("needs")  # of a closed one nobody asks
+    columns = [needs if column.name == "needs" else column for column in _named(_status, StatusRow)]
+    statement = select(*columns).where(_status.c.domain == domain, *_touching(_status, scope))
     for row in sql.streamed(connection, statement.order_by(_plain(connection, _status.c.control), _status.c.from_at)):
         yield StatusRow(*row)
 

@@ -49,7 +49,7 @@ class StatusRow(Struct, frozen=True):
     reason: str
     counts: dict[str, int]
     waived: int
-    needs: list[str]
+    needs: list[str] | None  # None: it is closed, and nobody asks
     from_at: datetime
     to_at: datetime | None
 
@@ -437,7 +437,7 @@ def _vouched_until(
     row: StatusRow, until: Mapping[str, datetime | None], judged_at: datetime | None, stop: datetime
 ) -> datetime:
     """The least of what its inputs, and the evaluation itself, were last seen at; nothing known counts from nowhere."""
-    limits = [judged_at, *(until.get(name) for name in row.needs)]
+    limits = [judged_at, *(until.get(name) for name in row.needs or ())]
     return min([stop, *(limit or row.from_at for limit in limits)])
 
 

@@ -91,7 +91,7 @@ def _domains(
 
 def _cell(status: queries.StatusRow, stale: set[str]) -> views.Cell:
     """A result whose input went stale since is not evaluated, whoever still has to record that."""
-    if missing := stale & set(status.needs):
+    if missing := stale & set(status.needs or ()):
         return views.Cell(outcome="error", reason=f"{', '.join(sorted(missing))} not seen fresh", since=status.from_at)
     is_waived = status.outcome == "fail" and status.waived >= status.counts.get("fail", 0) > 0
     return views.Cell(outcome="waived" if is_waived else status.outcome, reason=status.reason, since=status.from_at)

@@ -6,11 +6,12 @@ import threading
 import pytest
 from reports.made_reports import scope
 from reports.test_reports import WAIVER, declared
-from store.recordings import control, failing, posture, recording, seen, subject
+from store.recordings import at, control, failing, posture, recording, seen, subject
 
 from models.compliance import Domain, Outcome
 from models.errors import UserError
-from monitor.reports import sharing
+from monitor.reports import judging, rendering, sharing
+from monitor.reports.content import DomainSection, Met, Result, Span
 from monitor.store import Store
 from monitor.store.errors import StoreError
 
@@ -101,3 +102,24 @@ def test_no_process_is_left_when_the_first_one_fails():
         raise ValueError("of its own")
 
     assert not helper.is_alive
+
+
+def test_of_many_domains_a_page_shows_the_longest_gaps_of_all_controls():
+    def breached(number):
+        spans = (Span(met=Met.NOT_MET, from_at=at(0), to_at=at(10 + number)),)
+        return judging.ControlSection(
+            control=f"control-{number:02}", title=f"Title {number:02}", result=Result.NOT_MET, spans=spans, gaps=1,
+            seconds=judging.totals(spans), share=0.0, longest_gap_seconds=spans[0].seconds, worst=None,
+        )  # fmt: skip
+
+    controls = tuple(breached(number) for number in range(rendering.GAPS_OF_DOMAIN + 2))
+    counts = {"workloads_at_start": 1, "workloads_at_end": 1, "workloads_ever": 1}
+    section = DomainSection(id="namespace/a", described=(), controls=controls, **counts)
+    few, many_ = (rendering.domain(section, scope(), 0, of) for of in (rendering.READABLE, rendering.READABLE + 1))
+
+    assert few.count("<h3>Title") == len(controls)
+    assert [each.control.control for each in rendering._longest_of_all(section)] == [
+        each.control for each in controls[2:]
+    ]
+    assert many_.count("<h3>Title") == rendering.GAPS_OF_DOMAIN
+    assert "Shorter gaps of 2 other controls in statuses.csv" in many_
