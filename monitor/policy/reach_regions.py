@@ -38,6 +38,10 @@ class Outcome(Struct, frozen=True, gc=False):
     is_certain: bool = True
 
 
+CLOSED = Outcome(NOWHERE, NOWHERE, NOWHERE)
+"""The end of all: what comes here is denied."""
+
+
 class Bounds(Struct, frozen=True, gc=False):
     """What is allowed for certain, and what may be: the same object where everything is known."""
 
@@ -136,25 +140,36 @@ def _walked_for_certain(steps: Sequence[Step], everything: Region, *, ends: str)
     return Outcome(merged(allow), NOWHERE, merged(onward))
 
 
-def bounded(outcomes: Iterable[Outcome], everything: Region) -> Bounds:
-    """What comes out of the tiers one after the other. The last outcome passes nothing on."""
-    possible = certain = NOWHERE
-    entered = surely_entered = everything
-    is_certain = True
-    for outcome in outcomes:
-        is_certain = is_certain and outcome.is_certain
-        allow = outcome.allow if entered is everything else intersection(entered, outcome.allow)
-        possible = merged((*possible, *allow)) if possible else allow
-        if is_certain:
-            certain = possible
-        else:
-            certain = merged((*certain, *_surely(surely_entered, outcome, outcome.allow, outcome.onward)))
-        onward = intersection(entered, outcome.onward)
-        surely_entered = onward if is_certain else _surely(surely_entered, outcome, outcome.onward, NOWHERE)
-        entered = onward
-        if not entered:
-            break
-    return Bounds(certain, possible)
+class Passage(Struct, frozen=True, gc=False):
+    """What came through some tiers: allowed so far, and passed on to what follows, by what may be and for certain."""
+
+    possible: Region
+    certain: Region
+    onward: Region
+    surely_onward: Region
+    is_certain: bool = True
+
+    @property
+    def bounds(self) -> Bounds:
+        return Bounds(self.certain, self.possible)
+
+
+def entering(everything: Region) -> Passage:
+    """Before the first tier."""
+    return Passage(NOWHERE, NOWHERE, everything, everything)
+
+
+def passed(before: Passage, outcome: Outcome, everything: Region) -> Passage:
+    """After one more tier."""
+    entered, is_certain = before.onward, before.is_certain and outcome.is_certain
+    allow = outcome.allow if entered is everything else intersection(entered, outcome.allow)
+    possible = merged((*before.possible, *allow)) if before.possible else allow
+    onward = intersection(entered, outcome.onward) if outcome.onward else NOWHERE
+    if is_certain:
+        return Passage(possible, possible, onward, onward)
+    surely = before.surely_onward
+    certain = merged((*before.certain, *_surely(surely, outcome, outcome.allow, outcome.onward)))
+    return Passage(possible, certain, onward, _surely(surely, outcome, outcome.onward, NOWHERE), is_certain=False)
 
 
 def _surely(entered: Region, outcome: Outcome, wanted: Region, other: Region) -> Region:

@@ -19,7 +19,7 @@ from monitor.policy.bits import ones
 from monitor.policy.connections import ConnectionSet
 from monitor.policy.model import Policy, Profile, Tier
 from monitor.policy.reach_classes import Classes, Owner, Snapshot
-from monitor.policy.reach_regions import Bounds, Outcome, Step
+from monitor.policy.reach_regions import Bounds, Outcome, Passage, Step
 from monitor.policy.reach_rules import Listed, Rules
 
 INGRESS, EGRESS = "ingress", "egress"
@@ -47,6 +47,8 @@ class Walks:
         self._is_pass_deny = is_pass_deny
         self._outcomes: dict[tuple[object, ...], Outcome] = {}
         self._bounds: dict[tuple[object, ...], Bounds] = {}
+        self._passages: dict[tuple[int, int], tuple[Passage, Outcome, Passage]] = {}
+        self._entrance: Passage | None = None
         self._kept: list[Program] = []  # the keys below hold ids: what they are ids of must stay
 
     def forget(self, profiles: Mapping[str, Profile]) -> None:
@@ -54,6 +56,8 @@ class Walks:
         self._profiles = profiles
         self._outcomes.clear()
         self._bounds.clear()
+        self._passages.clear()
+        self._entrance = None
         self._kept.clear()
 
     def bounds(self, place: int, direction: str, program: Program) -> Bounds:
@@ -66,8 +70,24 @@ class Walks:
         if found is None:
             self._kept.append(program)
             outcomes = self._outcomes_of(program, tiers, owner, place, direction)
-            found = self._bounds[key] = regions.bounded(outcomes, self.rules.everywhere)
+            found = self._bounds[key] = self._through(outcomes)
         return found
+
+    def _through(self, outcomes: Iterable[Outcome]) -> Bounds:
+        """The tiers one after the other. The first ones are often the same for many: what came through is kept."""
+        if self._entrance is None:
+            self._entrance = regions.entering(self.rules.everywhere)
+        passage = self._entrance
+        for outcome in outcomes:
+            key = (id(passage), id(outcome))
+            found = self._passages.get(key)
+            if found is None:  # with what the key holds ids of
+                found = passage, outcome, regions.passed(passage, outcome, self.rules.everywhere)
+                self._passages[key] = found
+            passage = found[2]
+            if not passage.onward:
+                break
+        return passage.bounds
 
     def _listed(self, holder: Policy | Profile, direction: str) -> Listed:
         return self.rules.listed(holder.ingress if direction == INGRESS else holder.egress, direction)
@@ -92,11 +112,19 @@ class Walks:
             profile = self._profiles.get(name)
             if profile is None:
                 break
-            steps = self._steps([self._listed(profile, direction)], place)
-            if self._is_pass_deny:
-                steps = [replace(step, action=model.DENY) if step.action == model.PASS else step for step in steps]
-            yield regions.walked(steps, self.rules.everywhere, ends=model.PASS)
-        yield regions.walked((), self.rules.everywhere, ends=model.DENY)
+            listed = self._listed(profile, direction)
+            key = (direction, name, _asked([listed], place))
+            found = self._outcomes.get(key)
+            if found is None:
+                found = self._outcomes[key] = self._of_profile(listed, place)
+            yield found
+        yield regions.CLOSED
+
+    def _of_profile(self, listed: Listed, place: int) -> Outcome:
+        steps = self._steps([listed], place)
+        if self._is_pass_deny:
+            steps = [replace(step, action=model.DENY) if step.action == model.PASS else step for step in steps]
+        return regions.walked(steps, self.rules.everywhere, ends=model.PASS)
 
     def _steps(self, lists: Iterable[Listed], place: int) -> list[Step]:
         return [step for listed in lists for step in self.rules.steps(listed, place)]
