@@ -87,10 +87,13 @@ class Cluster:
         for part in slices(rest, now=self._desk.clock.now() or rest[-1].at):
             await self._bury(part)
             remembered = assessing.Remembered()
-            if part.is_live and not self._known.is_reconciled:
+            is_first = not self._known.is_reconciled
+            if part.is_live and is_first:
                 remembered = await self._retried("remembering", self._remembered, still_ours)
             recording = await self._in_thread(part.facts, self._recording, part, remembered)
             await self._record(recording, part, still_ours)
+            if is_first and self._known.is_reconciled:
+                self._desk.sweeping.settle()
 
     def _recording(self, part: Slice, remembered: assessing.Remembered) -> Recording:
         """Fold and evaluate; in a thread."""

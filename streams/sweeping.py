@@ -18,6 +18,11 @@ class Sweeping:
     def __init__(self) -> None:
         self._builds = 0
 
+    def settle(self) -> None:
+        """What is there now stays: a cluster whose listing came after the build was judged for the first time."""
+        with self.at_rest():
+            pass
+
     @contextmanager
     def at_rest(self) -> Iterator[None]:
         """While the block lasts."""

@@ -7,11 +7,11 @@ Law 3: a waiver never resolves; the finding is `waived`, still failing, and name
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from msgspec import Struct, structs, to_builtins
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
 from models import tables
 from models.compliance import Domain, Evaluation, Outcome, SubjectResult, finding_id
@@ -69,22 +69,25 @@ def _judged(evaluation: Evaluation) -> dict[str, Judged]:
     return found
 
 
-def _stored(connection: Connection, evaluation: Evaluation, judged: Iterable[str]) -> dict[str, dict[str, Any]]:
+def _stored(connection: Connection, evaluation: Evaluation, judged: Collection[str]) -> dict[str, dict[str, Any]]:
     """Findings of the domains that were evaluated or are gone, and those of the subjects, wherever they belong.
 
     Of domains that are there, those of changed subjects: the fence says that the others stand as they were left.
     """
+    open_ones = [and_(_table.c.state != "resolved", *wanted) for wanted in _wanted(connection, evaluation)]
+    looks = [*open_ones, *sql.among(connection, _table.c.id, judged)]
+    if looks and _is_small(evaluation, judged):
+        looks = [or_(*looks)]  # what a pod's change asks for, in one statement
     found: dict[str, dict[str, Any]] = {}
-    of_cluster = _table.c.cluster == evaluation.cluster
-    for wanted in _wanted(connection, evaluation):
-        is_open = _table.c.state != "resolved"
-        rows = connection.execute(select(_table).where(of_cluster, is_open, *wanted)).mappings()
-        found.update((row["id"], dict(row)) for row in rows)
-    failing = [identity for identity in judged if identity not in found]
-    for is_one in sql.among(connection, _table.c.id, failing):
-        rows = connection.execute(select(_table).where(of_cluster, is_one)).mappings()
+    for look in looks:
+        rows = connection.execute(select(_table).where(_table.c.cluster == evaluation.cluster, look)).mappings()
         found.update((row["id"], dict(row)) for row in rows)
     return found
+
+
+def _is_small(evaluation: Evaluation, judged: Collection[str]) -> bool:
+    named = [evaluation.postures, evaluation.gone, judged, evaluation.changed.subjects if evaluation.changed else ()]
+    return sum(map(len, named)) <= sql.FEW
 
 
 def _wanted(connection: Connection, evaluation: Evaluation) -> Iterator[tuple[ColumnElement[bool], ...]]:

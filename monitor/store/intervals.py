@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from msgspec import Struct, structs
-from sqlalchemy import Column, Connection, Select, Table, bindparam, delete, select, tuple_, update
+from sqlalchemy import Column, Connection, Select, Table, delete, select, tuple_, update
 
 from models import tables
 from models.compliance import DomainPosture, Evaluation
@@ -179,13 +179,16 @@ def _narrowed(connection: Connection, statement: Select[Any], spans: Spans, scop
 
 def _close(connection: Connection, spans: Spans, ends: Sequence[tuple[Mapping[str, Any], datetime]]) -> Moves:
     serial = spans.serial
-    empty = [{"of_id": row[serial.name]} for row, at in ends if row["from_at"] >= at]
-    ended = [{"of_id": row[serial.name], "end": at} for row, at in ends if row["from_at"] < at]
-    if empty:
-        connection.execute(delete(spans.table).where(serial == bindparam("of_id")), empty)
-    if ended:
-        statement = update(spans.table).where(serial == bindparam("of_id")).values(to_at=bindparam("end"))
-        connection.execute(statement, ended)
+    empty = [row[serial.name] for row, at in ends if row["from_at"] >= at]
+    ended: dict[datetime, list[int]] = {}
+    for row, at in ends:
+        if row["from_at"] < at:
+            ended.setdefault(at, []).append(row[serial.name])
+    for part in sql.chunks(empty):
+        connection.execute(delete(spans.table).where(serial.in_(part)))
+    for at, rows in ended.items():
+        for part in sql.chunks(rows):
+            connection.execute(update(spans.table).where(serial.in_(part)).values(to_at=at))
     return [_closed(spans, row, at) for row, at in ends]
 
 

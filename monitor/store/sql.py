@@ -13,13 +13,16 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
 Row = Mapping[str, Any]
-T = TypeVar("T", str, tuple[str, str])
+T = TypeVar("T", str, int, tuple[str, str])
 
 MANY = 200
 """Rows from which a COPY is worth its own round trips."""
 
 ARRAY = 20_000
 """Values in one array."""
+
+FEW = 100
+"""Values, in lists that are put into one statement together."""
 
 CHUNK = 400
 """Values, or pairs of them, in one IN list: SQLite takes 999 parameters in its oldest builds."""

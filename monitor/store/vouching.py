@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Select, select, update
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from models import tables
 from models.compliance import Vouched
@@ -27,7 +28,7 @@ CUT = (intervals.STATUSES, intervals.REACH_STATUS)
 
 def record(connection: Connection, recording: Recording) -> dict[str, intervals.Moves]:
     """Move what is vouched for, cut out what is not. Returns what the chain is to cover, by table."""
-    stored = {row.input: row for row in connection.execute(select(_table).where(_table.c.cluster == recording.cluster))}
+    stored = {row.input: row for row in connection.execute(_looked_at(recording))}
     gaps: list[dict[str, Any]] = []
     cuts: dict[str, intervals.Moves] = {spans.table.name: [] for spans in CUT}
     for each in recording.vouched:
@@ -44,13 +45,18 @@ def record(connection: Connection, recording: Recording) -> dict[str, intervals.
     return {**cuts, tables.evidence_gap.name: [dict(gap) for gap in gaps]}
 
 
-def _write(connection: Connection, recording: Recording, stored: Mapping[str, Any]) -> None:
-    """Between two heartbeats only the time of the evaluation moves: one statement, not one for each input."""
+def _looked_at(recording: Recording) -> Select[Any] | ReturningUpdate[Any]:
+    """The rows as they are; of an evaluation its time is written as they are read, in one statement for all inputs."""
+    of_cluster = _table.c.cluster == recording.cluster
     if not recording.vouched:
-        return
+        return select(_table).where(of_cluster)
+    return update(_table).where(of_cluster).values(at=recording.at).returning(_table)
+
+
+def _write(connection: Connection, recording: Recording, stored: Mapping[str, Any]) -> None:
+    """Between two heartbeats nothing but the time of the evaluation moves, and that has moved."""
     rows = [_row(recording, each, stored.get(each.input)) for each in recording.vouched]
     sql.put(connection, _table, [row for row in rows if _differs(row, stored.get(row["input"]))])
-    connection.execute(update(_table).where(_table.c.cluster == recording.cluster).values(at=recording.at))
 
 
 def _differs(row: Mapping[str, Any], stored: Any) -> bool:

@@ -37,6 +37,18 @@ def test_it_goes_on_after_a_build_that_failed() -> None:
     assert gc.isenabled()
 
 
+def test_what_is_there_when_a_cluster_was_judged_first_is_not_looked_through_either() -> None:
+    sweeping, there = Sweeping(), Ring()
+    seen = weakref.ref(there)
+    sweeping.settle()
+    del there
+    gc.collect()
+    assert gc.isenabled()
+    assert seen() is not None
+    sweeping.settle()
+    assert gc.get_freeze_count() > 0
+
+
 def test_what_was_built_is_not_looked_through_until_the_next_build_begins() -> None:
     sweeping = Sweeping()
     with sweeping.at_rest():
