@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 from store.recordings import POD, START, at, failing, passing, recording, revision, seen
+from store.test_recording_flows import batch
 
 from models import tables
 from models.facts import FactKey, Kind, Namespace, Pod
@@ -104,4 +105,28 @@ def test_without_a_retired_row_nothing_may_be_missing(kept):
         connection.execute(sa.delete(tables.fact_revision).where(oldest, tables.fact_revision.c.key == POD.text()))
 
     with pytest.raises(ChainBrokenError, match="fact_revision of h"):
+        kept.verify("h")
+
+
+def test_a_window_of_flows_goes_by_its_own_limit_and_only_when_it_is_sealed(kept):
+    kept.record_flows(batch(0, 10))
+    limits = Limits(rows=at(0), windows=at(300))
+    early = kept.retire("h", limits, at(400))
+    kept.seal_windows("h", 0, at(200), at(401))
+    kept.record_flows(batch(10, 15, seconds=20))  # late: opens the next part of the same window
+    gone = kept.retire("h", limits, at(402))
+
+    assert (early, gone) == ({}, {"flow_window": 1})
+    assert count(kept, tables.flow_window) == 1
+    kept.verify("h")
+
+
+def test_a_sealed_window_that_is_younger_than_its_limit_must_be_there(kept):
+    kept.record_flows(batch(0, 10))
+    kept.seal_windows("h", 0, at(200), at(201))
+    retire(kept, -1000)
+    with connecting.writing(kept._engine) as connection:
+        connection.execute(sa.delete(tables.flow_window))
+
+    with pytest.raises(ChainBrokenError, match="flow_window of h"):
         kept.verify("h")
