@@ -9,7 +9,7 @@ Field names are the API's (Kubernetes, Calico v3) in snake case; the wire form u
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 from urllib.parse import quote, unquote
@@ -67,6 +67,17 @@ API_KINDS: frozenset[Kind] = frozenset(
 
 MARK_KINDS: frozenset[Kind] = frozenset({Kind.EPOCH, Kind.TICK, Kind.SYNC, Kind.HEARTBEAT, Kind.REPAIR})
 """Kinds that only order and vouch for the others: they write no revision."""
+
+CHANGE_KINDS: frozenset[Kind] = frozenset(
+    kind
+    for kind in Kind
+    if list(Kind).index(Kind.KUBERNETES_NETWORK_POLICY) <= list(Kind).index(kind) <= list(Kind).index(Kind.WAIVER)
+    and kind is not Kind.CLUSTER_INFORMATION
+)
+"""Kinds whose change is a change of policy: policies, tiers, sets, profiles, and what people declare."""
+
+STALE_AFTER = timedelta(seconds=180)
+"""What was not vouched for this long is not known any more (docs/architecture.md, Numbers)."""
 
 
 _SAFE = ":@+=,~ *|"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from models.errors import CannotEvaluateError, UserError
+from models.facts import STALE_AFTER
 from monitor.cli.context import Output, emit, loaded, printable
 from monitor.cli.sources import DataOption, database_of
 
@@ -193,8 +194,7 @@ def _unevaluated(look: queries.Look, cluster: str) -> list[str]:
     last = queries.last_evaluated_at(look, cluster)
     if last is None:
         return [f"nothing of {printable(cluster)} was evaluated yet"]
-    silent = (clock.now() - last).total_seconds()
-    if silent > queries.STALE_SECONDS:
+    if clock.now() - last > STALE_AFTER:
         return [f"{printable(cluster)} was last evaluated at {last:%Y-%m-%d %H:%M:%S} UTC"]
     if not any(row.outcome not in {"error", "skip"} for row in queries.open_statuses(look, cluster)):
         return [f"nothing of {printable(cluster)} could be evaluated"]

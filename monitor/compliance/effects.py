@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from models.facts import FactKey, Kind
+from models.facts import CHANGE_KINDS, FactKey, Kind
 from models.recording import PolicyEffect
 from models.topics import Position
 from monitor.compliance import needs, reach_wording
@@ -28,7 +28,7 @@ ENFORCED = frozenset(
 )
 """Kinds whose change can change what may connect."""
 
-HARMLESS = frozenset({*needs.STAGED, Kind.IP_POOL, Kind.DECLARATION, Kind.DECLARED_DOMAIN, Kind.WAIVER})
+HARMLESS = CHANGE_KINDS - ENFORCED
 """Kinds that are recorded as changes too, and decide nothing that is enforced."""
 
 Change = tuple[FactKey, Position]

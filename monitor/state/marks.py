@@ -13,10 +13,9 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 
 from models.compliance import Input, Vouched
-from models.facts import API_KINDS, FactKey, Heartbeat, Kind, KindFreshness, Repair, SourcesHeard, Sync
+from models.facts import API_KINDS, STALE_AFTER, FactKey, Heartbeat, Kind, KindFreshness, Repair, SourcesHeard, Sync
 
 ALL = "all"
-STALE_AFTER = timedelta(seconds=180)
 OPEN_AT_MOST = timedelta(seconds=60)
 USABLE = frozenset({"fresh", "not_served"})
 """States of an input that may be judged by."""

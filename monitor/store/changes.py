@@ -14,33 +14,10 @@ from msgspec import to_builtins
 from sqlalchemy import Connection
 
 from models import tables, wire
-from models.facts import CalicoPolicy, FactKey, Kind
+from models.facts import CHANGE_KINDS, CalicoPolicy, FactKey
 from models.recording import PolicyEffect
 from monitor.store import sql
 
-DECIDING = frozenset(
-    {
-        Kind.KUBERNETES_NETWORK_POLICY,
-        Kind.CLUSTER_NETWORK_POLICY,
-        Kind.ADMIN_NETWORK_POLICY,
-        Kind.BASELINE_ADMIN_NETWORK_POLICY,
-        Kind.NETWORK_POLICY,
-        Kind.GLOBAL_NETWORK_POLICY,
-        Kind.STAGED_NETWORK_POLICY,
-        Kind.STAGED_GLOBAL_NETWORK_POLICY,
-        Kind.STAGED_KUBERNETES_NETWORK_POLICY,
-        Kind.TIER,
-        Kind.NETWORK_SET,
-        Kind.GLOBAL_NETWORK_SET,
-        Kind.HOST_ENDPOINT,
-        Kind.PROFILE,
-        Kind.FELIX_CONFIGURATION,
-        Kind.IP_POOL,
-        Kind.DECLARATION,
-        Kind.DECLARED_DOMAIN,
-        Kind.WAIVER,
-    }
-)
 APPROVAL = "segmon.io/approval"
 """The annotation on a policy that names the change it was approved in."""
 
@@ -51,7 +28,9 @@ def record(
     """Revisions as `revisions.record` wrote them, each with the bytes that it replaced; returns what is chained."""
     known = {(effect.key.text(), effect.position.epoch, effect.position.offset): effect for effect in effects}
     rows = [
-        _row(row, known.get((row["key"], row["epoch"], row["offset"]))) for row in revisions if row["kind"] in DECIDING
+        _row(row, known.get((row["key"], row["epoch"], row["offset"])))
+        for row in revisions
+        if row["kind"] in CHANGE_KINDS
     ]
     sql.add(connection, tables.policy_change, rows)
     return [covered(row) for row in rows]

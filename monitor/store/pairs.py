@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from msgspec import Struct
 from sqlalchemy import Case, Column, Connection, Select, String, case, func, literal_column, or_, select
 
 from models import tables
+from models.facts import STALE_AFTER
 from monitor.store import queries
 
 OUTSIDE = "outside"
@@ -63,7 +64,7 @@ def why_unknown(connection: Connection, cluster: str, now: datetime) -> str:
         return "nothing was worked out yet"
     if not found.is_known:
         return found.reason
-    since = now - timedelta(seconds=queries.STALE_SECONDS)
+    since = now - STALE_AFTER
     seen = {row.input for row in queries.inputs(connection, cluster) if row.until and row.until >= since}
     missing = sorted(set(found.needs) - seen)
     if not missing:

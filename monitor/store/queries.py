@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from msgspec import Struct, structs
 from sqlalchemy import Connection, case, func, or_, select
 
 from models import tables
+from models.facts import STALE_AFTER
 
 Look = Connection
 """What `Store.look` gives; the edges above name it so and need no SQL library."""
@@ -125,10 +126,6 @@ class MemberRow(Struct, frozen=True, kw_only=True):
     pods: list[str]
     from_at: datetime
     to_at: datetime | None
-
-
-STALE_SECONDS = 180
-"""What the record says holds now for so long after the last live evaluation (docs/architecture.md, Numbers)."""
 
 
 def last_evaluated_at(connection: Connection, cluster: str) -> datetime | None:
@@ -428,7 +425,7 @@ def settled_until(inputs_: Sequence[InputRow], now: datetime) -> datetime:
     The next heartbeats tell what came since: until then it is neither met nor missed, and shares move with heartbeats
     only. What went stale holds nothing back: `as_counted` has it as not evaluated.
     """
-    oldest = now - timedelta(seconds=STALE_SECONDS)
+    oldest = now - STALE_AFTER
     seen = [min(row.until, row.judged_at) for row in inputs_ if row.until]
     return min((moment for moment in seen if moment >= oldest), default=now)
 

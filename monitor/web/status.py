@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from models.facts import STALE_AFTER
 from monitor.store import Store, pairs, queries
 from monitor.web import talking, views
 
-STALE = timedelta(seconds=queries.STALE_SECONDS)
-SILENT = STALE
 LEVELS = ("namespace", "tenant", "workload")
 
 
@@ -98,7 +97,7 @@ def _cell(status: queries.StatusRow, stale: set[str]) -> views.Cell:
 
 
 def _state(row: queries.InputRow, now: datetime) -> str:
-    if row.state == "fresh" and (row.until is None or now - row.until > STALE):
+    if row.state == "fresh" and (row.until is None or now - row.until > STALE_AFTER):
         return "stale"
     return row.state
 
@@ -109,7 +108,7 @@ def _input(row: queries.InputRow, now: datetime) -> views.InputRow:
 
 
 def _source(row: queries.SourceRow, now: datetime) -> views.InputRow:
-    silent = now - row.heard_at > SILENT
+    silent = now - row.heard_at > STALE_AFTER
     words = f"{row.records} records" + (f", {row.unparsed} unreadable" if row.unparsed else "")
     return views.InputRow(
         name=row.source,

@@ -292,7 +292,9 @@ def test_health_checks_ask_where_health_is_answered(services, monkeypatch):
             address = loaded(service, monkeypatch).web.metrics_listen
             assert (asked[1], asked[2]) == (address.rpartition(":")[2], "/readyz"), name
         else:
-            assert image in {"apache/kafka", "postgres"} or is_job(service) or name in {"demo", "reports", "retire"}, name
+            assert image in {"apache/kafka", "postgres"} or is_job(service) or name in {"demo", "reports", "retire"}, (
+                name
+            )
 
 
 async def test_the_health_check_of_our_processes_tells_ready_from_not_ready(services):
