@@ -74,19 +74,23 @@ ORDER BY {_WORST}, compliance_ratio NULLS LAST, open_findings DESC, domain""",
 STRIPS = 200
 FEW = 10
 """Domains: of so few, what ended in the time shown is looked up as well."""
+_STATUS = "cluster, domain, control, outcome, reason, failing, waived, from_at, to_at"
 _SPANS = f"""\
 standing AS ( -- each open status once: they lie far apart
-  SELECT * FROM reporting.posture WHERE {chosen("posture")} AND is_open
+  SELECT {_STATUS} FROM reporting.posture WHERE {chosen("posture")} AND is_open
 ), shown AS (
-  (SELECT cluster, domain, control FROM standing GROUP BY cluster, domain, control
-  ORDER BY min({_WORST}), min(from_at) DESC, domain, control LIMIT {STRIPS})
+  (SELECT cluster, domain, control FROM ( -- a stale status has two rows
+    SELECT cluster, domain, control, from_at, {_WORST} AS rank FROM standing
+    ORDER BY rank, from_at DESC, domain, control LIMIT {2 * STRIPS}
+  ) AS foremost
+  GROUP BY cluster, domain, control ORDER BY min(rank), min(from_at) DESC, domain, control LIMIT {STRIPS})
   UNION
   SELECT cluster, domain, control FROM reporting.control_status
   WHERE {chosen("control_status")} AND to_at > {FROM} AND from_at < {TO}
     AND cardinality(ARRAY[${{domain:sqlstring}}]::text[]) <= {FEW}
 ), told AS (
   SELECT p.* FROM shown CROSS JOIN LATERAL ( -- one by one, by index: OFFSET keeps the planner from reading them all
-    SELECT * FROM reporting.posture p
+    SELECT {_STATUS} FROM reporting.posture p
     WHERE p.cluster = shown.cluster AND p.domain = shown.domain AND p.control = shown.control
       AND NOT is_open AND to_at > {FROM} AND from_at < {TO} OFFSET 0
   ) AS p
