@@ -13,7 +13,9 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from pydantic import SecretStr
 
 from models.facts import Kind, Tick, key_of
 from models.flows import FlowBatch
@@ -206,23 +208,27 @@ class Tree:
 
 
 def _settings(wanted: Wanted, url: str, address: str) -> Settings:
-    return all_settings.load(
-        None,
-        {
+    """What the settings say, but for where things are: that is the tree's own business."""
+    given = wanted.settings
+    collected: dict[str, Any] = {"files": wanted.logs, "kmsg": wanted.kmsg}
+    if wanted.demo:
+        collected["node"] = wanted.cluster
+    return given.model_copy(
+        update={
             "cluster": wanted.cluster,
             "embedded": True,
-            "kafka": {"bootstrap": address},
-            "database": {"url": url},
-            "watch": {
-                "kubeconfig": wanted.kubeconfig,
-                "context": wanted.context,
-                "manifests": wanted.manifests,
-                "domains": wanted.domains,
-                "waivers": wanted.waivers,
-            },
-            "collect": {"files": wanted.logs, "kmsg": wanted.kmsg, "node": wanted.cluster if wanted.demo else ""},
-            "web": {"metrics_listen": wanted.metrics_listen, "page_listen": wanted.page_listen},
-        },
+            "kafka": all_settings.Kafka(bootstrap=address),
+            "database": all_settings.Database(url=SecretStr(url)),
+            "watch": all_settings.Watch(
+                kubeconfig=wanted.kubeconfig,
+                context=wanted.context,
+                manifests=wanted.manifests,
+                domains=wanted.domains,
+                waivers=wanted.waivers,
+            ),
+            "collect": given.collect.model_copy(update=collected),
+            "web": all_settings.Web(metrics_listen=wanted.metrics_listen, page_listen=wanted.page_listen),
+        }
     )
 
 
@@ -238,7 +244,9 @@ def _written(settings: Settings, component: str) -> dict[str, object]:
             "metrics_listen": web.metrics_listen if component == "work" else "127.0.0.1:0",
             "page_listen": web.page_listen,
         },
+        "timing": settings.timing.model_dump(),
         "log_format": "json",
+        "log_level": settings.log_level,
     }
 
 

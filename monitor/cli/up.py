@@ -27,6 +27,7 @@ from monitor.cli.context import DATABASE_FILE, Form, loaded
 if TYPE_CHECKING:
     from monitor.cli.embedded import Tree
     from monitor.cli.telling import Teller
+    from monitor.settings import Settings
 
 RESTARTS = 5
 SETTLED_SECONDS = 60.0
@@ -35,8 +36,9 @@ ONCE_SECONDS = 120.0
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
-    """What the command line asked for."""
+    """What was asked for: by flags, else by the settings."""
 
+    settings: Settings
     cluster: str
     demo: bool
     once: bool
@@ -73,13 +75,15 @@ def up(
 ) -> None:
     """Everything on this machine, without Kafka or PostgreSQL. Exit of --once: 1 findings, 3 could not evaluate."""
     settings = loaded(ctx)
-    given = [
-        name for name, value in (("--demo", demo), ("--manifests", manifests), ("--kubeconfig", kubeconfig)) if value
-    ]
-    if len(given) != 1:
-        raise UserError("give one of --demo, --manifests DIR and --kubeconfig FILE")
+    if not (demo or manifests or kubeconfig):
+        manifests, kubeconfig = settings.watch.manifests, settings.watch.kubeconfig
+    if sum(map(bool, (demo, manifests, kubeconfig))) != 1:
+        raise UserError(
+            "give one of --demo, --manifests DIR and --kubeconfig FILE (or of the last two, in the settings)"
+        )
     web = settings.web
     wanted = Wanted(
+        settings=settings,
         cluster=cluster or ("harbour" if demo else settings.cluster),
         demo=demo,
         once=once,
@@ -87,11 +91,11 @@ def up(
         data=data,
         manifests=manifests,
         kubeconfig=kubeconfig,
-        context=context,
-        logs=tuple(logs or ()),
-        kmsg=kmsg,
-        domains=domains,
-        waivers=waivers,
+        context=context or settings.watch.context,
+        logs=tuple(logs or settings.collect.files),
+        kmsg=kmsg or (settings.collect.kmsg and not demo),
+        domains=domains or settings.watch.domains,
+        waivers=waivers or settings.watch.waivers,
         metrics_listen=metrics_listen or ("127.0.0.1:0" if once else web.metrics_listen),
         page_listen=page_listen or ("127.0.0.1:0" if once else web.page_listen),
     )

@@ -207,6 +207,18 @@ def test_a_variable_for_one_address_is_not_taken_by_every_part(shop):
     assert (done.returncode, done.stderr) == (1, "")
 
 
+def test_a_settings_file_says_what_flags_do_not(shop, tmp_path):
+    settings, data = tmp_path / "segmon.yaml", tmp_path / "data"
+    settings.write_text(
+        json.dumps({"cluster": "east", "watch": {"manifests": str(shop)}, "timing": {"tick_seconds": 7}})
+    )
+    done = run("--once", "--data", data, "--output", "json", SEGMON_CONFIG=str(settings))
+
+    assert done.returncode == 1, done.stderr
+    assert json.loads(done.stdout)["cluster"] == "east"
+    assert json.loads((data / "work.json").read_text())["timing"]["tick_seconds"] == 7
+
+
 def test_the_addresses_that_are_told_answer(shop, tmp_path):
     log = tmp_path / "said"
     with upped(log, "--manifests", shop):
