@@ -16,7 +16,7 @@ import typer
 from msgspec import Struct
 
 from models.errors import CannotEvaluateError, UserError
-from models.facts import Fact, FactKey
+from models.facts import STALE_AFTER, Fact, FactKey
 from monitor.cli.context import DATABASE_FILE, moment
 
 if TYPE_CHECKING:
@@ -127,6 +127,7 @@ def _from_store(source: Source) -> Loaded:
         cluster = source.cluster or _only_cluster(store)
         found = store.facts_at(cluster, source.at)
         partly = store.recorded_at(cluster, source.at).reason if source.at else ""
+        told = _at(source) if source.at else _last_known(store, cluster)
     finally:
         store.close()
     facts = {key: fact for key, fact in found.items() if isinstance(fact, Fact)}
@@ -134,7 +135,20 @@ def _from_store(source: Source) -> Loaded:
         raise CannotEvaluateError(f"nothing is known of cluster {cluster!r}{_at(source)}")
     unread = [f"not wholly known{_at(source)}: {partly}"] if partly else []
     unread += [f"not read: {key.text()}: its record cannot be decoded" for key in found.keys() - facts.keys()]
-    return Loaded(facts=facts, cluster=cluster, origin=f"cluster {cluster}{_at(source)}", unread=tuple(unread))
+    notes = (f"note: nobody keeps this record up: cluster {cluster} is{told}",) if told and not source.at else ()
+    return Loaded(facts=facts, cluster=cluster, origin=f"cluster {cluster}{told}", unread=tuple(unread), notes=notes)
+
+
+def _last_known(store: Store, cluster: str) -> str:
+    """Of a record that nobody keeps up: how old it is."""
+    from monitor import clock  # noqa: PLC0415 - see the module
+    from monitor.store import queries  # noqa: PLC0415 - see the module
+
+    with store.look() as look:
+        last = queries.last_evaluated_at(look, cluster)
+    if last is None or clock.now() - last <= STALE_AFTER:
+        return ""
+    return f" as last known at {last:%Y-%m-%d %H:%M:%S}"
 
 
 def _at(source: Source) -> str:

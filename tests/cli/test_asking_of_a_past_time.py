@@ -47,7 +47,8 @@ def asked(tmp_path):
     store.close()
 
     def run(command, moment, *more):
-        return CliRunner().invoke(app, [command, "--data", str(tmp_path), "--at", moment, *more])
+        then = ["--at", moment] if moment else []
+        return CliRunner().invoke(app, [command, "--data", str(tmp_path), *then, *more])
 
     return run
 
@@ -88,6 +89,14 @@ def test_a_time_after_the_record_is_answered_as_last_known_and_ends_with_3(asked
     assert result.exit_code == 3
     assert result.stdout
     assert "not wholly known at 2026-11-27 00:00:00: the facts of that time are not recorded" in result.stderr
+
+
+@pytest.mark.parametrize(("command", "more"), [("explain", EXPLAIN), ("reach", ())])
+def test_of_a_record_that_nobody_keeps_up_the_answer_says_how_old_it_is(asked, command, more):
+    result = asked(command, "", *more)
+
+    assert result.exit_code == 0
+    assert "note: nobody keeps this record up: cluster h is as last known at 2026-11-26 12:00:00" in result.stderr
 
 
 def test_a_time_whose_policies_are_not_kept_ends_with_3(asked, tmp_path):
