@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -18,9 +18,9 @@ from parts.process import until
 
 from models.errors import UserError
 from models.facts import Tick, key_of
-from models.topics import FACTS
+from models.topics import FACTS, partition_of
 from monitor.broker import embedded
-from monitor.broker.connection import Connection
+from monitor.broker.connection import BrokerUnavailableError, Connection
 from monitor.broker.messages import fact_message
 from monitor.broker.producing import Producer
 from monitor.cli import tree
@@ -338,11 +338,11 @@ def test_a_broker_that_dropped_its_beginning_restarts_everything_and_the_record_
 
 
 async def fill_up(address):
-    """More into every partition of facts than the embedded broker holds."""
-    async with Producer(Connection(bootstrap=address)) as producer:
-        for partition in range(embedded.PARTITIONS):
-            tick = Tick(partition=partition)
+    """More into the cluster's partition of facts than the embedded broker holds, until it does or is gone."""
+    tick = Tick(partition=partition_of("cluster", embedded.PARTITIONS))
+    with suppress(TimeoutError, BrokerUnavailableError):
+        async with asyncio.timeout(20), Producer(Connection(bootstrap=address)) as producer:
             for _ in range(embedded.RETENTION_BYTES // LARGE + 2):
                 noise = secrets.token_hex(LARGE)  # what is compressed to half of it
                 large = fact_message(FACTS.name, "", key_of("", tick), tick, source=noise)
-                await producer.send_to(partition, large)
+                await producer.send_to(tick.partition, large)

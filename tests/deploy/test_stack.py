@@ -51,6 +51,14 @@ class Stack:
             raise PartMissing(part, fix.strip())
         raise PartFailed(f"the stack ended with {code}\n{''.join(self.said)}\n{words}")
 
+    def stopped(self):
+        """Its code after Ctrl-C; where it does not stop, what was still running of it."""
+        self.process.send_signal(signal.SIGINT)
+        try:
+            return self.process.wait(timeout=90)
+        except subprocess.TimeoutExpired:
+            raise PartFailed(f"the stack did not stop: {children_of(self.folder)}") from None
+
     @property
     def folder(self):
         return Path(re.search(r"starting in (\S+)", self.said[0])[1])
@@ -115,8 +123,7 @@ def test_the_demo_is_judged_recorded_and_scraped_and_ctrl_c_leaves_nothing():
         until(lambda: asked(where["Prometheus"], open_ones), within=60, what="findings in Prometheus")
         up = until(lambda: asked(where["Prometheus"], "sum(up) >= 6"), within=60, what="every process is scraped")
         parts = children_of(stack.folder)
-        stack.process.send_signal(signal.SIGINT)
-        code = stack.process.wait(timeout=90)
+        code = stack.stopped()
 
     assert {name.removeprefix("metrics of ") for name in where if name.startswith("metrics of")} == PROCESSES
     assert "default-deny-ingress" in recorded
