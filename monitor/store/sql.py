@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-import psycopg
 from sqlalchemy import Column, ColumnElement, Connection, Select, Table, any_, bindparam, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
@@ -126,15 +125,18 @@ def streamed(connection: Connection, statement: Select[Any]) -> Iterator[Any]:
 def _through_cursor(connection: Connection, statement: Select[Any]) -> Iterator[Any]:
     compiled = statement.compile(dialect=connection.dialect, compile_kwargs={"render_postcompile": True})
     driver: Any = connection.connection.driver_connection
+    errors: Any = (
+        connection.dialect.loaded_dbapi.Error
+    )  # psycopg's: importing it takes 9 MiB, which SQLite does not need
     try:
         with driver.cursor(f"streamed_{next(_cursors)}") as cursor:
             cursor.execute(str(compiled), compiled.params, binary=True)
             while part := cursor.fetchmany(PART):
                 yield from part
-    except psycopg.Error as error:
-        is_lost = connection.dialect.is_disconnect(error, driver, None)  # type: ignore[arg-type]  # psycopg's own
+    except errors as error:
+        is_lost = connection.dialect.is_disconnect(error, driver, None)
         if is_lost:
             connection.invalidate(error)
         raise DBAPIError.instance(
-            str(compiled), None, error, psycopg.Error, connection_invalidated=is_lost, dialect=connection.dialect
+            str(compiled), None, error, errors, connection_invalidated=is_lost, dialect=connection.dialect
         ) from error
