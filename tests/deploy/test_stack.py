@@ -81,6 +81,8 @@ def running():
     if "SEGMON_PARTS" in os.environ:
         clean["SEGMON_PARTS"] = os.environ["SEGMON_PARTS"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+    # As from a terminal: a run of the tests in the background of a shell would pass on that Ctrl-C is ignored.
+    pipes["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
     with subprocess.Popen(command, env=clean, **pipes) as process:
         try:
             yield Stack(process)
