@@ -69,11 +69,8 @@ MARK_KINDS: frozenset[Kind] = frozenset({Kind.EPOCH, Kind.TICK, Kind.SYNC, Kind.
 """Kinds that only order and vouch for the others: they write no revision."""
 
 CHANGE_KINDS: frozenset[Kind] = frozenset(
-    kind
-    for kind in Kind
-    if list(Kind).index(Kind.KUBERNETES_NETWORK_POLICY) <= list(Kind).index(kind) <= list(Kind).index(Kind.WAIVER)
-    and kind is not Kind.CLUSTER_INFORMATION
-)
+    list(Kind)[list(Kind).index(Kind.KUBERNETES_NETWORK_POLICY) : list(Kind).index(Kind.WAIVER) + 1]
+) - {Kind.CLUSTER_INFORMATION}
 """Kinds whose change is a change of policy: policies, tiers, sets, profiles, and what people declare."""
 
 STALE_AFTER = timedelta(seconds=180)

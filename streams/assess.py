@@ -9,7 +9,6 @@ it is dropped, and it reads on from the log by itself when it can (docs/decision
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import groupby
@@ -113,13 +112,7 @@ def create_assess_app(desk: Desk, group: Group, ownership: Ownership) -> faust.A
 
     @app.agent(topic, name="assess", concurrency=1)
     async def assess(stream: Any) -> None:
-        async with contextlib.aclosing(faust_apps.batches(stream)) as batches:
-            async for events in batches:
-                try:
-                    await ownership.take([faust_apps.record_of(event) for event in events])
-                except Exception:
-                    log.exception("assess cannot go on")
-                    desk.retrying.give_up("assess cannot go on: what it was given is left to the next owner")
+        await faust_apps.deliver(stream, "assess", ownership.take, desk.retrying.give_up)
 
     faust_apps.on_partitions(app.on_partitions_assigned, ownership.assign)
     faust_apps.on_partitions(app.on_partitions_revoked, ownership.revoke)

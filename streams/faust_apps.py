@@ -6,8 +6,10 @@ Each setting follows dependencies.md 1.1; the ones that prevent a measured loss 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import tempfile
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import Any
 
 import faust
@@ -17,6 +19,8 @@ from msgspec import Struct
 from monitor import clock
 from monitor.broker.connection import Connection, tls_context
 from monitor.broker.messages import Record
+
+log = logging.getLogger(__name__)
 
 BATCH_MOST = 500
 BATCH_SECONDS = 0.05  # from its first event: a flood is cut here
@@ -126,6 +130,19 @@ async def batches(stream: Any) -> AsyncGenerator[list[Any], None]:
                 await stream.ack(event)
     finally:
         following.cancel()
+
+
+async def deliver(
+    stream: Any, name: str, take: Callable[[list[Record]], Awaitable[None]], give_up: Callable[[str], object]
+) -> None:
+    """The body of the agent of this name: every batch is taken, or the process gives up. It never raises."""
+    async with contextlib.aclosing(batches(stream)) as arriving:
+        async for events in arriving:
+            try:
+                await take([record_of(event) for event in events])
+            except Exception:
+                log.exception("%s cannot go on", name)
+                give_up(f"{name} cannot go on: what it was given is left to the next owner")
 
 
 def record_of(event: Any) -> Record:

@@ -85,7 +85,6 @@ class Strangers:
         if self._moves != self._world.moves:
             self._moves = self._world.moves
             self._gaps = {each: self._widest(each) for each in _PUBLIC}
-            self._known.clear()
         found = self._known.get((chain, is_egress, version))
         if found is None:
             borders = sorted(chain.reads.destination_nets if is_egress else chain.reads.source_nets)

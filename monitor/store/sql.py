@@ -125,9 +125,7 @@ def streamed(connection: Connection, statement: Select[Any]) -> Iterator[Any]:
 def _through_cursor(connection: Connection, statement: Select[Any]) -> Iterator[Any]:
     compiled = statement.compile(dialect=connection.dialect, compile_kwargs={"render_postcompile": True})
     driver: Any = connection.connection.driver_connection
-    errors: Any = (
-        connection.dialect.loaded_dbapi.Error
-    )  # psycopg's: importing it takes 9 MiB, which SQLite does not need
+    errors: Any = connection.dialect.loaded_dbapi.Error  # not imported: 9 MiB, which SQLite does not need
     try:
         with driver.cursor(f"streamed_{next(_cursors)}") as cursor:
             cursor.execute(str(compiled), compiled.params, binary=True)
