@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from parts.kernel_log import KernelLog
     from parts.postgres import PostgresServer
 
+    from monitor.store import Store
+
 P = TypeVar("P", bound=Part)
 
 MISSING = "part missing: "
@@ -138,6 +140,17 @@ def database(postgres: "PostgresServer") -> Iterator[str]:
     url = postgres.create_database()
     yield url
     postgres.drop_database(url)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator["Store"]:
+    """An empty record at this release's revision, on SQLite. tests/store has one on each database."""
+    from monitor.store import Store
+
+    opened = Store.open(f"sqlite:///{tmp_path}/segmon.db")
+    opened.upgrade()
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(scope="session")

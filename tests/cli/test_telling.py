@@ -2,23 +2,13 @@
 
 import asyncio
 
-import pytest
 from store.recordings import control, posture, recording, subject
 
 from models.compliance import Outcome, Severity
 from monitor.cli.telling import MOST_AT_ONCE, Teller
-from monitor.store import Store
 
 WORST = [f"shop/Deployment/worst{number:02}" for number in range(MOST_AT_ONCE)]
 MINOR = ["shop/Deployment/minor0", "shop/Deployment/minor1"]
-
-
-@pytest.fixture
-def store(tmp_path):
-    opened = Store.open(f"sqlite:///{tmp_path}/segmon.db")
-    opened.upgrade()
-    yield opened
-    opened.close()
 
 
 def judged(*open_, fixed=()):

@@ -1,7 +1,11 @@
 """A world for each test: topics and database of its own on the session's broker and PostgreSQL."""
 
+from itertools import count
+
 import pytest
 from scenes.world import World
+
+from monitor.store import Store
 
 
 @pytest.fixture
@@ -19,3 +23,13 @@ async def light_world(kafka, tmp_path, topic_prefix):
     await made.begin()
     yield made
     made.store.close()
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory):
+    """The folder of an empty record at this release's revision, `empty.db`, and numbers for its copies."""
+    folder = tmp_path_factory.mktemp("record")
+    store = Store.open(f"sqlite:///{folder}/empty.db")
+    store.upgrade()
+    store.close()
+    return folder, count()

@@ -2,9 +2,7 @@
 
 import shutil
 from datetime import timedelta
-from itertools import count
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scenes.log import START
@@ -16,15 +14,6 @@ from models.recording import FlowRecording, SeenPath, WindowCount
 from monitor.flows.windows import window_of
 from monitor.store import Store
 from streams import sighting
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("flows")
-    store = Store.open(f"sqlite:///{folder}/empty.db")
-    store.upgrade()
-    store.close()
-    return folder, count()
 
 
 def path(path_id, flow_class, second, number):

@@ -1,9 +1,7 @@
 """What is recorded slice by slice, each telling only what differs, is what an evaluation from nothing concludes."""
 
 import shutil
-from itertools import count
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from scenes.changes import BASE, CHANGES, applied
 from scenes.log import CLUSTER, Log, deny_all, evaluated, heard, heartbeat, seconds
@@ -17,16 +15,6 @@ from streams import assessing
 from streams.assessing import Known, Place, Remembered
 from streams.decoding import Incoming
 from streams.slicing import Slice
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory):
-    """The file of a record at this release's revision, and a folder for copies."""
-    folder = tmp_path_factory.mktemp("record")
-    store = Store.open(f"sqlite:///{folder}/empty.db")
-    store.upgrade()
-    store.close()
-    return folder, count()
 
 
 def incoming(record):

@@ -9,19 +9,10 @@ from models.compliance import Domain, Outcome
 from models.metrics import DOMAIN_LIMIT, OTHER_DOMAIN
 from models.recording import Recorded, WaiverRow
 from monitor.compliance.catalogue import CONTROLS
-from monitor.store import Store
 from monitor.store.reports import Claim, Made
 from monitor.web.exposition import Exposition
 from monitor.web.gauges import Gauges
 from monitor.web.health import Health
-
-
-@pytest.fixture
-def store(tmp_path):
-    opened = Store.open(f"sqlite:///{tmp_path}/segmon.db")
-    opened.upgrade()
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

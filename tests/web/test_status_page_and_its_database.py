@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 
-import pytest
 from parts.postgres import PostgresServer
 from store.recordings import at, failing, passing, recording, seen, unevaluated
 
@@ -29,14 +28,6 @@ def test_a_database_that_is_away_is_told_and_nothing_of_before_is_shown_as_if_it
     assert "shop/Deployment/web" not in away
     assert "cannot be read" not in back
     assert "shop/Deployment/web" in back
-
-
-@pytest.fixture
-def store(tmp_path):
-    opened = Store.open(f"sqlite:///{tmp_path}/segmon.db")
-    opened.upgrade()
-    yield opened
-    opened.close()
 
 
 def shares(store, now):
