@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
+from msgspec.structs import replace
 
 from models import facts
 from models.verdicts import Connection, Decision
@@ -15,6 +16,7 @@ from monitor.policy.reach import Posture, Stage
 
 from .random_clusters import OUTSIDE, clusters, keyed
 
+MOST_OPEN_FIRST = (Decision.ALLOW, Decision.UNKNOWN, Decision.DENY)
 TCP_LIKE = [
     (protocol, source, destination)
     for protocol in (6, 17, 132)
@@ -63,7 +65,43 @@ def said(posture, source, destination, stage, found):
     return outside_answer(found.to_outside[from_id], to_address)
 
 
+def judged(engine, packet, source, destination):
+    """By stage. Who is talked to outside is said of an endpoint as a whole: what any of its addresses may, it may."""
+    (from_id, from_address), (to_id, to_address) = source, destination
+    froms, tos = [from_address], [to_address]
+    if to_id is None and from_id is not None:
+        froms = addresses_beside(engine, from_id, from_address)
+    if from_id is None and to_id is not None:
+        tos = addresses_beside(engine, to_id, to_address)
+    packets = [replace(packet, source_address=a, destination_address=b) for a, b in itertools.product(froms, tos)]
+    verdicts = [engine.judge(each, source=from_id, destination=to_id) for each in packets]
+    return {
+        Stage.ENFORCED: min((each.decision for each in verdicts), key=MOST_OPEN_FIRST.index),
+        Stage.PENDING: min((each.pending for each in verdicts), key=MOST_OPEN_FIRST.index),
+    }
+
+
+def addresses_beside(engine, endpoint, address):
+    """All of the endpoint's addresses of the same family."""
+    every = [addresses.text(each) for each in engine.endpoints[endpoint].addresses]
+    return [each for each in every if (":" in each) == (":" in address)]
+
+
+TWO_ADDRESSES = keyed(
+    facts.NetworkSet(name="inner", labels={"role": "b"}, nets=("10.0.0.0/8",)),
+    facts.CalicoPolicy(
+        policy_kind="GlobalNetworkPolicy",
+        name="q",
+        types=("Egress",),
+        egress=(facts.Rule(action="Allow", protocol="ICMP", source=facts.EntityRule(not_selector="role == 'b'")),),
+    ),
+    facts.HostEndpoint(name="h", labels={"role": "a"}, node="n", expected_ips=("192.0.2.8", "10.1.0.9")),
+)
+"""One of which lies in a set that the rule leaves out."""
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@example(TWO_ADDRESSES)
 @given(clusters())
 def test_every_packet_is_in_the_set_exactly_when_judging_allows_it(cluster):
     engine = Engine.build(cluster)
@@ -76,8 +114,7 @@ def test_every_packet_is_in_the_set_exactly_when_judging_allows_it(cluster):
             continue
         answers = {stage: said(posture, source, destination, stage, found[stage]) for stage in Stage}
         for packet in packets(source[1], destination[1]):
-            verdict = engine.judge(packet, source=source[0], destination=destination[0])
-            for stage, expected in ((Stage.ENFORCED, verdict.decision), (Stage.PENDING, verdict.pending)):
+            for stage, expected in judged(engine, packet, source, destination).items():
                 answer = answers[stage]
                 got = Decision.DENY if answer is None else decided(answer, packet)
 
