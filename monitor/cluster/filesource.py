@@ -32,6 +32,10 @@ DECLARED_DOMAINS = (Kind.DECLARATION, Kind.DECLARED_DOMAIN)
 DECLARED_KINDS = (*DECLARED_DOMAINS, Kind.WAIVER)
 
 
+MOST_NAMED = 3
+"""Of the files that keep a kind from being read: whoever mends them sees the others then."""
+
+
 class Said(Struct, frozen=True, kw_only=True):
     """What files say: facts, and kinds that cannot be read, with the reason."""
 
@@ -115,12 +119,13 @@ class ManifestFiles:
             )
         rejected = {read.places[key] for key, fact in read.facts.items() if isinstance(fact, Rejected)}
         unread = {one.place.source: str(one) for one in read.problems if one.place not in rejected}
-        unreadable: dict[Kind, str] = {}
-        for name, reason in {**unread, **self._bad}.items():
+        reasons: dict[Kind, list[str]] = {}
+        for name, reason in sorted({**unread, **self._bad}.items()):
             kinds = {key.kind for key, place in read.places.items() if place.source == name}
             # What a file would have said that was never read, or read in part, nobody knows.
-            unreadable |= dict.fromkeys(kinds if name in self._bad and kinds else API_KINDS, reason)
-        return Said(facts=read.facts, unreadable=unreadable)
+            for kind in kinds if name in self._bad and kinds else API_KINDS:
+                reasons.setdefault(kind, []).append(reason)
+        return Said(facts=read.facts, unreadable={kind: _together(of) for kind, of in reasons.items()})
 
 
 class DeclaredFiles:
@@ -241,6 +246,13 @@ def identity(facts: Mapping[FactKey, Fact], cluster: str) -> Identity:
     system = facts.get(FactKey(cluster, Kind.NAMESPACE, "", "kube-system"))
     uid = system.uid if isinstance(system, Namespace) else ""
     return Identity(uid=uid or f"files:{cluster}")
+
+
+def _together(reasons: list[str]) -> str:
+    """One for each file, in the order of their names."""
+    more = len(reasons) - MOST_NAMED
+    rest = (f"and {more} more file{'s' if more > 1 else ''}",) if more > 0 else ()
+    return "; ".join((*reasons[:MOST_NAMED], *rest))
 
 
 def _encoded(said: Said) -> dict[FactKey, bytes]:

@@ -18,8 +18,8 @@ CONTROL = Control(
     is_endpoint_scoped=False,
     requirements=("nist-800-53-r5:AU-12", "nist-800-53-r5:CA-7"),
 )
-_FILE = re.compile(r"(.+?\.(?:ya?ml|json))(?::\d+)?(?: items\[\d+\])?: ", re.IGNORECASE)
-"""How a reason begins that is about a file: its place."""
+_FILE = re.compile(r"(?:^|; )([^;]+?\.(?:ya?ml|json))(?::\d+)?(?: items\[\d+\])?: ", re.IGNORECASE)
+"""How each reason begins that is about a file: its place. Several are divided by semicolons."""
 
 
 def _cluster(_snapshot: Snapshot, definition: Definition) -> tuple[str, ...]:
@@ -55,7 +55,7 @@ def _sentence(bad: list[Vouched]) -> str:
 
 
 def _fix(bad: list[Vouched]) -> str:
-    files = dict.fromkeys(found[1] for each in bad if (found := _FILE.match(each.reason)))
+    files = dict.fromkeys(file for each in bad for file in _FILE.findall(each.reason))
     if files:
         return f"mend {', '.join(files)}: what is in it counts again as soon as it can be read"
     if [each.input for each in bad] == [Input.FLOWS]:
