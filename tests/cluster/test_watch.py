@@ -201,13 +201,16 @@ async def test_facts_of_another_cluster_in_the_same_partition_are_left_alone(set
 
 
 async def test_a_change_while_kafka_is_away_arrives_when_it_is_back_and_the_span_is_told(
-    settings, topic, log, manifests, kafka
+    settings, topic, log, kafka, caplog
 ):
+    def has_met_the_absence(_log):
+        return any(record.name == "aiokafka.producer.sender" for record in caplog.records)
+
     async with watching(settings, topic):
         await log.until(begun, "the first listing")
         await asyncio.to_thread(kafka.kill)
-        (manifests / "policy.yaml").unlink()
-        await asyncio.sleep(2)  # the absence itself: nothing else tells that the watch has met it
+        (settings.watch.manifests / "policy.yaml").unlink()
+        await log.until(has_met_the_absence, "a record that could not be sent")
         await asyncio.to_thread(kafka.start)
         await log.until(lambda log: len(log.facts(Kind.KUBERNETES_NETWORK_POLICY)) == 2, "the deletion")
         await log.until(
