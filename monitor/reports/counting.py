@@ -11,8 +11,9 @@ from msgspec import Struct, field
 
 from monitor.reports import judging, strips, tracing
 from monitor.reports.content import DomainSection, Durations, Finding, FindingCounts, Result
+from monitor.reports.strips import Drawn
 from monitor.reports.waiving import Uses
-from monitor.store.periods import ChangeRow, Scope
+from monitor.store.periods import ChangeRow
 from monitor.store.queries import GapRow
 
 LISTED = 100
@@ -119,8 +120,7 @@ def _longest(row: GapRow) -> tuple[Any, ...]:
 class Counted:
     """Filled by gathering."""
 
-    def __init__(self, scope: Scope) -> None:
-        self._period = (scope.from_at, scope.to_at)
+    def __init__(self) -> None:
         self._severities: dict[str, Severities] = {}
         self._states: Counter[str] = Counter()
         self.uses = Uses()
@@ -157,7 +157,7 @@ class Counted:
     def gap(self, row: GapRow) -> None:
         self.evidence_gaps.add(row)
 
-    def domain(self, section: DomainSection, number: int) -> None:
+    def domain(self, section: DomainSection, drawn: Drawn, number: int) -> None:
         seconds = judging.nothing()
         for control in section.controls:
             judging.add(seconds, control.seconds)
@@ -166,7 +166,7 @@ class Counted:
             of_all.results[control.result] += 1
             of_all.gaps += control.gaps
             judging.add(of_all.seconds, control.seconds)
-            of_all.pieces = strips.worst(of_all.pieces, strips.pieces(control.spans, *self._period))
+            of_all.pieces = strips.worst(of_all.pieces, drawn[control.control])
         results = Counter(control.result for control in section.controls)
         gaps = sum(control.gaps for control in section.controls)
         self.results += results

@@ -7,13 +7,14 @@ those 5 s is named as what happened before, not as a proven cause.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from msgspec import structs
 
-from monitor.reports.content import ControlSection, Met, Span
-from monitor.store.periods import ChangeRow
+from monitor.reports.content import ControlMove, ControlSection, Met, Span
+from monitor.store.periods import ChangeRow, Happening
 
 SLICE = timedelta(seconds=5)
 """The log time that one slice of facts spans at most (docs/architecture.md, a change in the cluster)."""
@@ -49,23 +50,26 @@ class Moments:
 
     def __init__(self, controls: Iterable[ControlSection], period: tuple[datetime, datetime]) -> None:
         self._period = period
-        self._moves: dict[tuple[str, datetime], list[str]] = {
-            (section.control, at): [] for section in controls for span in section.spans for at in self._ends(span)
+        self._moves: dict[str, dict[datetime, list[str]]] = {
+            section.control: {at: [] for span in section.spans for at in self._ends(span)} for section in controls
         }
-        self._more: dict[tuple[str, datetime], int] = {}
+        self._more: Counter[tuple[str, datetime]] = Counter()
 
     def __iter__(self) -> Iterator[datetime]:
-        return iter({at for _, at in self._moves})
+        return iter({at for moments in self._moves.values() for at in moments})
 
-    def see(self, control: str, at: datetime, subject: str, words: str) -> None:
-        """A move of a finding; one that explains no end of a gap is let go."""
-        key = (control, at)
-        if (moves := self._moves.get(key)) is None:
+    def see(self, control: str, subject: str, history: Iterable[ControlMove | Happening]) -> None:
+        """Moves of a finding; those that explain no end of a gap are let go."""
+        moments = self._moves.get(control)
+        if not moments:
             return
-        if len(moves) < NAMED:
-            moves.append(f"{words} {subject}")
-        else:
-            self._more[key] = self._more.get(key, 0) + 1
+        for move in history:
+            if (moves := moments.get(move.at)) is None:
+                continue
+            if len(moves) < NAMED:
+                moves.append(f"{move.transition} {subject}")
+            else:
+                self._more[control, move.at] += 1
 
     def explained(self, section: ControlSection, changes: Changes) -> ControlSection:
         spans = list(section.spans)
@@ -82,8 +86,8 @@ class Moments:
         return structs.replace(section, spans=tuple(spans))
 
     def _words(self, control: str, at: datetime, changes: Changes) -> tuple[str, ...]:
-        moves = self._moves[control, at]
-        more = self._more.get((control, at), 0)
+        moves = self._moves[control][at]
+        more = self._more[control, at] if len(moves) == NAMED else 0
         before = changes.just_before(at)
         return (*moves, *_counted(more), *before[:NAMED], *_counted(len(before) - NAMED))
 

@@ -99,7 +99,7 @@ class _Gathering:
         self._first = first
         self._pack = pack
         self._telling = Telling(connection, scope, first)
-        self._sums = Sums.of(scope)
+        self._sums = Sums()
 
     def changes_and_gaps(self) -> None:
         scope, counted = self._scope, self._sums.counted
@@ -136,7 +136,7 @@ class _Gathering:
 
     def _help(self, untaken: sharing.Untaken, snapshot: str) -> Sums:
         """In the other process: domains from the back, each into files of its own."""
-        sums = Sums.of(self._scope)
+        sums = Sums()
         with connecting.reading_forked(self._connection, snapshot) as connection:
             for number in untaken.from_back():
                 with self._pack.part(number) as part:

@@ -146,8 +146,11 @@ def _spans(domain: str, control: ControlSection) -> bytes:
     """Rows of statuses.csv."""
     about = f"{cells.text(domain)},{cells.text(control.control)}"
     rows = []
+    ended, end = None, ""
     for span in control.spans:
-        lasted = f"{cells.time(span.from_at)},{cells.time(span.to_at)},{cells.number(span.seconds)}"
+        begin = end if span.from_at == ended else cells.time(span.from_at)
+        ended, end = span.to_at, cells.time(span.to_at)
+        lasted = f"{begin},{end},{cells.number(span.seconds)}"
         why = f"{cells.text(span.reason)},{cells.lines(span.began)},{cells.lines(span.ended)}"
         rows.append(f"{about},{cells.text(span.met)},{lasted},{why}\r\n")
     return "".join(rows).encode()

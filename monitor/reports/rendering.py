@@ -18,7 +18,7 @@ from msgspec import Struct
 from monitor.reports import strips, wording
 from monitor.reports.content import ControlSection, DomainSection, Met, Report, Result, Span
 from monitor.reports.counting import LISTED, Counted
-from monitor.store.periods import Scope
+from monitor.reports.strips import Drawn
 
 T = TypeVar("T")
 
@@ -101,12 +101,12 @@ def frame(report: Report, counted: Counted, json_digest: str) -> tuple[str, str]
     return tuple(_environment.get_template(name).render(about) for name in ("head.html", "tail.html"))  # type: ignore[return-value]
 
 
-def domain(section: DomainSection, scope: Scope, number: int, of: int) -> str:
+def domain(section: DomainSection, drawn: Drawn, number: int, of: int) -> str:
     """The page of one domain `of` so many."""
     return _environment.get_template("domain.html").render(
         domain=section,
         number=number,
-        pieces=lambda control: strips.pieces(control.spans, scope.from_at, scope.to_at),
+        drawn=drawn,
         breached=_longest(section) if of <= READABLE else _longest_of_all(section),
         unseen=_unseen(section),
     )

@@ -10,7 +10,7 @@ from datetime import datetime
 from itertools import groupby
 from math import ceil
 
-from monitor.reports.content import Met, Span
+from monitor.reports.content import ControlSection, Met, Span
 
 PIECES = 240
 HEIGHT = 10
@@ -18,10 +18,14 @@ HEIGHT = 10
 _RANKED = (Met.NOT_APPLICABLE, Met.MET, Met.NOT_EVALUATED, Met.WAIVED, Met.NOT_MET)
 """The better ones first; what a control counts as in one of several domains is the worst of them."""
 
-_RANK = {met: rank for rank, met in enumerate(_RANKED, start=1)}
+_RANK = {met: (1 << rank) - 1 for rank, met in enumerate(_RANKED, start=1)}
+"""Each has the bits of the better ones, so that the worst of many pieces is one *or* of them all."""
 STYLES = {met: met.value.replace(", ", "-").replace(" ", "-") for met in Met}
 _PAINT = {met: bytes([rank]) for met, rank in _RANK.items()}
 _STYLE_OF_RANK = {rank: STYLES[met] for met, rank in _RANK.items()}
+
+Drawn = dict[str, bytes]
+"""The pieces of controls, by their ids."""
 
 EMPTY = bytes(PIECES)
 """Not in scope at any time."""
@@ -39,8 +43,13 @@ def pieces(spans: Iterable[Span], begin: datetime, end: datetime) -> bytes:
     return bytes(found)
 
 
+def drawn(controls: Iterable[ControlSection], begin: datetime, end: datetime) -> Drawn:
+    """Of every control of a domain."""
+    return {control.control: pieces(control.spans, begin, end) for control in controls}
+
+
 def worst(one: bytes, other: bytes) -> bytes:
-    return bytes(map(max, one, other))
+    return (int.from_bytes(one) | int.from_bytes(other)).to_bytes(PIECES)
 
 
 def paths(every: bytes) -> list[tuple[str, str]]:

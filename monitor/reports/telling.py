@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from msgspec import Struct
+from msgspec import Struct, field
 from sqlalchemy import Connection
 
 from models.errors import UserError
-from monitor.reports import rendering
+from monitor.reports import rendering, strips
 from monitor.reports.comparing import Before, Compared
 from monitor.reports.content import DomainSection, Finding
 from monitor.reports.counting import Counted
@@ -28,13 +28,8 @@ from monitor.store.periods import DomainSpan, Scope
 class Sums(Struct):
     """Over the domains that were told."""
 
-    counted: Counted
-    compared: Compared
-
-    @classmethod
-    def of(cls, scope: Scope) -> Sums:
-        """Nothing yet."""
-        return cls(Counted(scope), Compared())
+    counted: Counted = field(default_factory=Counted)
+    compared: Compared = field(default_factory=Compared)
 
     def merge(self, other: Sums) -> None:
         """With those of other domains."""
@@ -60,8 +55,9 @@ class Telling:
         name, described = self.described[number]
         with into.domain(name, described, is_first=number == 0):
             section = self._section(connection, into, number, sums)
-            into.section(section, rendering.domain(section, self._scope, number, len(self.described)))
-        sums.counted.domain(section, number)
+            drawn = strips.drawn(section.controls, self._scope.from_at, self._scope.to_at)
+            into.section(section, rendering.domain(section, drawn, number, len(self.described)))
+        sums.counted.domain(section, drawn, number)
         self.before.compare(connection, section, sums.compared)
 
     def _section(self, connection: Connection, into: Domains, number: int, sums: Sums) -> DomainSection:
@@ -71,8 +67,7 @@ class Telling:
         moments = Moments(controls, (scope.from_at, scope.to_at))
         for finding in into.findings(self._findings(connection, name)):
             sums.counted.finding(finding)
-            for move in finding.history:
-                moments.see(finding.control, move.at, finding.subject, move.transition)
+            moments.see(finding.control, finding.subject, finding.history)
         self._explain(connection, name, moments)
         return DomainSection(
             id=name,
@@ -107,7 +102,7 @@ class Telling:
             return
         for each in periods.happenings(connection, self._scope, moments):
             if each.domain != domain and self._holding.counts(domain, each.domain, each.subject):
-                moments.see(each.control, each.at, each.subject, each.transition)
+                moments.see(each.control, each.subject, (each,))
 
 
 def _everywhere(connection: Connection, scope: Scope) -> dict[str, list[DomainSpan]]:

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
+from functools import lru_cache
+from itertools import starmap
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, Table, Text, and_, case, cast, func, or_, select
 
@@ -115,15 +118,21 @@ class ChainPlace(Struct, frozen=True, kw_only=True):
 
 
 _evidence = cast(_move.c.evidence, Text)
-_is_last = func.lead(_move.c.id).over(partition_by=_move.c.finding_id, order_by=_move.c.id).is_(None)
+_counted = lru_cache(maxsize=4096)(msgspec.json.Decoder(dict[str, int]).decode)
+"""The counts of a status: one of few texts, most of which stand in many thousand rows. To be read only."""
 
 
 def _moves(evidence: Any) -> list[Any]:
     return [evidence if name == "evidence" else _move.c[name] for name in Move.__struct_fields__]
 
 
+def _moves_of_period(*finding: Any) -> list[Any]:
+    """`finding`: what tells it from others, in the order of the whole, so that the rows are sorted once."""
+    is_last = func.lead(_move.c.id).over(partition_by=finding, order_by=_move.c.id).is_(None)
+    return _moves(case((is_last, _evidence), else_=""))
+
+
 _MOVE = _moves(_evidence)
-_MOVE_OF_PERIOD = _moves(case((_is_last, _evidence), else_=""))
 
 
 def first_evidence(connection: Connection, cluster: str) -> datetime | None:
@@ -183,33 +192,29 @@ def member_pods(connection: Connection, cluster: str, domain: str, at: datetime)
 
 def statuses(connection: Connection, scope: Scope, domain: str) -> Iterator[StatusRow]:
     """Of one domain, by control, then time."""
-    needs = case((_status.c.to_at.is_(None), _status.c.needs), else_=None).label("needs")  # of a closed one nobody asks
-    columns = [needs if column.name == "needs" else column for column in _named(_status, StatusRow)]
+    of_open = case((_status.c.to_at.is_(None), _status.c.needs), else_=None)  # of a closed one nobody asks
+    instead = {"needs": of_open.label("needs"), "counts": cast(_status.c.counts, Text).label("counts")}
+    columns = [instead.get(name, _status.c[name]) for name in StatusRow.__struct_fields__]
     statement = select(*columns).where(_status.c.domain == domain, *_touching(_status, scope))
     for row in sql.streamed(connection, statement.order_by(_plain(connection, _status.c.control), _status.c.from_at)):
-        yield StatusRow(*row)
+        of, control, outcome, reason, counts, *others = row
+        yield StatusRow(of, control, outcome, reason, _counted(counts), *others)
 
 
 def moves(connection: Connection, scope: Scope, domain: str, *, but: Collection[str]) -> Iterator[Move]:
     """Those of one domain in the period, finding by finding; `but`: findings that are left out."""
-    statement = (
-        select(*_MOVE_OF_PERIOD)
-        .where(_move.c.domain == domain, *_within(_move, scope))
-        .order_by(*_in_order(connection))
-    )
-    for row in sql.streamed(connection, statement):
-        move = Move(*row)
-        if move.finding_id not in but:
-            yield move
+    *finding, _ = order = _in_order(connection)
+    statement = select(*_moves_of_period(*finding)).where(_move.c.domain == domain, *_within(_move, scope))
+    found = starmap(Move, sql.streamed(connection, statement.order_by(*order)))
+    return (move for move in found if move.finding_id not in but) if but else found
 
 
 def moves_of(connection: Connection, scope: Scope, findings: Iterable[str]) -> list[Move]:
     """Of these findings in the period, in the order of `moves`."""
     found: list[Move] = []
     for part in sql.chunks(findings):
-        statement = (
-            select(*_MOVE_OF_PERIOD).where(_move.c.finding_id.in_(part), *_within(_move, scope)).order_by(_move.c.id)
-        )
+        statement = select(*_moves_of_period(_move.c.finding_id)).where(_move.c.finding_id.in_(part))
+        statement = statement.where(*_within(_move, scope)).order_by(_move.c.id)
         found += [Move(*row) for row in connection.execute(statement)]
     return sorted(found, key=lambda move: move.place)
 

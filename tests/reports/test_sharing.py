@@ -10,7 +10,7 @@ from store.recordings import at, control, failing, posture, recording, seen, sub
 
 from models.compliance import Domain, Outcome
 from models.errors import UserError
-from monitor.reports import judging, rendering, sharing
+from monitor.reports import judging, rendering, sharing, strips
 from monitor.reports.content import DomainSection, Met, Result, Span
 from monitor.store import Store
 from monitor.store.errors import StoreError
@@ -115,7 +115,8 @@ def test_of_many_domains_a_page_shows_the_longest_gaps_of_all_controls():
     controls = tuple(breached(number) for number in range(rendering.GAPS_OF_DOMAIN + 2))
     counts = {"workloads_at_start": 1, "workloads_at_end": 1, "workloads_ever": 1}
     section = DomainSection(id="namespace/a", described=(), controls=controls, **counts)
-    few, many_ = (rendering.domain(section, scope(), 0, of) for of in (rendering.READABLE, rendering.READABLE + 1))
+    drawn = strips.drawn(controls, scope().from_at, scope().to_at)
+    few, many_ = (rendering.domain(section, drawn, 0, of) for of in (rendering.READABLE, rendering.READABLE + 1))
 
     assert few.count("<h3>Title") == len(controls)
     assert [each.control.control for each in rendering._longest_of_all(section)] == [
