@@ -190,7 +190,7 @@ class Counted:
         self._states[finding.state] += 1
         self._states["at start"] += finding.was_open_at_start
         of_all = self._severities.setdefault(finding.severity, Severities())
-        of_all.opened += any(move.transition == "opened" for move in finding.history)
+        of_all.opened += any(move.transition == "opened" for move in finding.history[:1])  # before all else
         of_all.reopened += finding.reopened
         if finding.resolved_after_seconds is not None:
             of_all.resolved += 1

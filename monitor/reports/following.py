@@ -6,7 +6,7 @@ the domain that it belonged to last.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from sqlalchemy import Connection
 
@@ -21,9 +21,8 @@ class Following:
     def __init__(self, connection: Connection, scope: Scope) -> None:
         self._scope = scope
         standing = {stood.move.finding_id: stood for stood in periods.standing(connection, scope)}
-        arrived = {
-            name for name, domain in periods.changed_in(connection, scope) if _stood_elsewhere(standing, name, domain)
-        }
+        changed = periods.changed_in(connection, scope, standing)
+        arrived = {name for name, domain in changed if standing[name].move.domain != domain}
         self._moved: dict[str, str] = {}  # to the domain that it belonged to last
         for move in periods.moves_of(connection, scope, arrived.union(periods.wandered(connection, scope))):
             self._moved[move.finding_id] = move.domain
@@ -42,7 +41,3 @@ class Following:
             stood = [self._standing_moved[name] for name in arrived if name in self._standing_moved]
             stood.sort(key=lambda each: each.move.place)
             yield from traces(stood, periods.moves_of(connection, self._scope, arrived), begin)
-
-
-def _stood_elsewhere(standing: Mapping[str, Standing], finding: str, domain: str) -> bool:
-    return finding in standing and standing[finding].move.domain != domain

@@ -232,10 +232,12 @@ def wandered(connection: Connection, scope: Scope) -> list[str]:
     return sorted(found)
 
 
-def changed_in(connection: Connection, scope: Scope) -> Iterator[tuple[str, str]]:
-    """Findings that changed while open, and the domains that they belonged to then."""
+def changed_in(connection: Connection, scope: Scope, findings: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Those of these findings that changed while open, and the domains that they belonged to then."""
     changed = select(_move.c.finding_id, _move.c.domain).where(*_within(_move, scope))
-    yield from sql.streamed(connection, changed.where(_move.c.transition == "changed").distinct())
+    changed = changed.where(_move.c.transition == "changed").distinct()
+    for are_among in sql.among(connection, _move.c.finding_id, findings):
+        yield from sql.streamed(connection, changed.where(are_among))
 
 
 def happenings(connection: Connection, scope: Scope, moments: Iterable[datetime]) -> Iterator[Happening]:
