@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import lru_cache
 from types import NoneType
 from typing import Any
 
@@ -18,6 +19,7 @@ _RISKY = frozenset("=+-@\t\r\n")
 _encode = msgspec.json.Encoder().encode
 
 
+@lru_cache(maxsize=4096)  # most stand in many rows
 def text(value: str) -> str:
     """One that a spreadsheet would take for a formula starts with an apostrophe instead."""
     if not value:
