@@ -21,7 +21,7 @@ def policy(fact: CalicoPolicy, dialect: Dialect) -> model.Policy | None:
     """None for a staged Delete, which is not evaluated at all (11.2). ValueError if Felix would drop it."""
     kind = Kind(fact.policy_kind)
     is_staged = kind in _STAGED
-    if is_staged and (not dialect.has_staged or fact.staged_action in {"Delete", "Ignore"}):
+    if is_staged and (not dialect.has_staged or fact.staged_action == "Delete"):
         return None
     namespaced = bool(fact.namespace)
     selector = (

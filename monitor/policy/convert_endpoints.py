@@ -12,6 +12,9 @@ Inherited = Callable[[str], Mapping[str, str]]
 """Labels that a profile hands down, by its name; empty for one that does not exist."""
 
 DEFAULT_ALLOW = "projectcalico-default-allow"
+LONGEST_LABEL = 63
+LONGEST_GROUP = 253
+"""Characters in the part of a label's key before the slash."""
 
 
 def namespace_profile(namespace: str) -> str:
@@ -22,17 +25,28 @@ def account_profile(namespace: str, name: str) -> str:
     return f"ksa.{namespace}.{name}"
 
 
-def namespace_labels(fact: Namespace) -> dict[str, str]:
+def namespace_labels(fact: Namespace) -> Mapping[str, str]:
     """2.3, 2.4: `kubernetes.io/metadata.name` is a plain label put there by the API server."""
-    labels = {NAMESPACE_PREFIX + key: value for key, value in fact.labels.items()}
-    labels[NAMESPACE_PREFIX + "projectcalico.org/name"] = fact.name
-    return labels
+    return _handed_down(fact, NAMESPACE_PREFIX)
 
 
-def account_labels(fact: ServiceAccount) -> dict[str, str]:
-    labels = {SERVICE_ACCOUNT_PREFIX + key: value for key, value in fact.labels.items()}
-    labels[SERVICE_ACCOUNT_PREFIX + "projectcalico.org/name"] = fact.name
-    return labels
+def account_labels(fact: ServiceAccount) -> Mapping[str, str]:
+    return _handed_down(fact, SERVICE_ACCOUNT_PREFIX)
+
+
+def _handed_down(fact: Namespace | ServiceAccount, prefix: str) -> Mapping[str, str]:
+    """All or none: one label that the prefix, or an account's long name, makes longer than a label may be loses all.
+
+    Felix drops the labels of a profile that its validator refuses (libcalico-go/lib/validator/v3, validateLabels).
+    """
+    labels = {prefix + key: value for key, value in fact.labels.items()}
+    labels[f"{prefix}projectcalico.org/name"] = fact.name
+    return labels if all(_is_short(key, value) for key, value in labels.items()) else {}
+
+
+def _is_short(key: str, value: str) -> bool:
+    group, _, name = key.rpartition("/")
+    return len(name) <= LONGEST_LABEL and len(group) <= LONGEST_GROUP and len(value) <= LONGEST_LABEL
 
 
 def pod(fact: Pod, inherited: Inherited) -> model.Endpoint | None:

@@ -36,7 +36,7 @@ _REMEMBERED: Final = 65_536
 def policy(fact: KubernetesNetworkPolicy, dialect: Dialect) -> model.Policy | None:
     """None for a staged Delete, and for staged policies where the version has none."""
     is_staged = fact.staged_action is not None
-    if is_staged and (not dialect.has_staged or fact.staged_action in {"Delete", "Ignore"}):
+    if is_staged and (not dialect.has_staged or fact.staged_action == "Delete"):
         return None
     kind = Kind.STAGED_KUBERNETES_NETWORK_POLICY if is_staged else Kind.KUBERNETES_NETWORK_POLICY
     types = {written.lower() for written in fact.policy_types} or {"ingress"}
@@ -156,17 +156,19 @@ def label_terms(written: LabelSelector) -> tuple[Node, ...]:
 
 @lru_cache(_REMEMBERED)
 def _terms(labels: tuple[tuple[str, str], ...], requirements: tuple[LabelRequirement, ...]) -> tuple[Node, ...]:
-    return (*(Equals(key, value) for key, value in labels), *map(_requirement, requirements))
+    written = [*(Equals(key, value) for key, value in labels), *map(_requirement, requirements)]
+    return tuple(term for term in written if term is not None)
 
 
-def _requirement(written: LabelRequirement) -> Node:
+def _requirement(written: LabelRequirement) -> Node | None:
+    """In and NotIn of nothing mean the empty value, an unknown operator nothing: the staged kind may hold both."""
     match written.operator:
         case "In":
-            return In(written.key, frozenset(written.values))
+            return In(written.key, frozenset(written.values or ("",)))
         case "NotIn":
-            return NotIn(written.key, frozenset(written.values))
+            return NotIn(written.key, frozenset(written.values or ("",)))
         case "Exists":
             return Has(written.key)
         case "DoesNotExist":
             return Not(Has(written.key))
-    raise ValueError(f"operator {written.operator!r} is none of In, NotIn, Exists, DoesNotExist")
+    return None

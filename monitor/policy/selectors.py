@@ -215,11 +215,6 @@ def prefixed(node: Node, prefix: str) -> Node:
     return node.mapped(change)
 
 
-def replaced(node: Node, old: type[Node], new: Node) -> Node:
-    """Every leaf of a type replaced, as `all()` by `has(projectcalico.org/namespace)`."""
-    return node.mapped(lambda leaf: new if isinstance(leaf, old) else leaf)
-
-
 def keys(node: Node) -> frozenset[str]:
     """The label keys that the selector looks at."""
     return frozenset(leaf.key for leaf in node.leaves() if isinstance(leaf, KeyTest))

@@ -26,8 +26,10 @@ from models.facts import (
     EndpointSlice,
     HTTPMatch,
     IPBlock,
+    KubernetesNetworkPolicy,
     KubernetesPeer,
     KubernetesRule,
+    LabelRequirement,
     LabelSelector,
     NamedPort,
     ServiceAccountMatch,
@@ -46,6 +48,7 @@ SHOP = (
 )
 FRONT = (namespace("front"), account("front/default"), pod("front/client", "10.0.1.1"))
 ALLOW = (rule("Allow"),)
+NO_ACCOUNTS = ServiceAccountMatch(names=(), selector="")
 
 
 def test_a_tier_that_selects_only_for_egress_adds_nothing_to_ingress():
@@ -369,3 +372,76 @@ def test_what_changes_nothing_names_nobody():
     engine = Engine.build(keyed(*SHOP, *FRONT))
 
     assert engine.apply(keyed(*SHOP, *FRONT)).endpoints == frozenset()
+
+
+def test_a_staged_policy_to_ignore_counts_like_any_that_is_pending():
+    """C:libcalico-go/lib/backend/syncersv1/updateprocessors: the only action that is looked at is Delete."""
+    staged = policy("shop/p", ingress=[], staged=True, staged_action="Ignore")
+    kubernetes = kubernetes_policy("shop/k", staged_action="Ignore")
+
+    for pending in (staged, kubernetes):
+        verdict = Asked(*SHOP, pending).judge(OUTSIDE, "shop/web")
+        assert (verdict.ingress.decision.value, verdict.ingress_pending.decision.value) == ("allow", "deny")
+
+
+def test_accounts_without_a_name_or_a_selector_do_not_keep_a_rule_within_its_namespace():
+    """C:libcalico-go/lib/backend/syncersv1/updateprocessors/rules.go, getEndpointSelector."""
+    asked = Asked(*SHOP, *FRONT, policy("shop/p", ingress=[rule("Allow", source={"service_accounts": NO_ACCOUNTS})]))
+
+    assert asked.allows("front/client", "shop/web") == "allow"
+    assert asked.allows(OUTSIDE, "shop/web") == "allow"
+
+
+def test_an_account_name_with_a_quote_spoils_the_whole_match():
+    """C:libcalico-go/lib/backend/syncersv1/updateprocessors/rules.go, parseServiceAccounts: it pastes names."""
+    spoilt = ServiceAccountMatch(names=("o'brien",), selector="has(nothing)")
+    asked = Asked(*SHOP, policy("shop/p", ingress=[rule("Allow", source={"service_accounts": spoilt})]))
+
+    assert asked.allows(OUTSIDE, "shop/web") == "allow"
+
+
+def test_a_label_that_its_prefix_makes_too_long_takes_all_of_its_namespace_along():
+    """C:libcalico-go/lib/validator/v3/validator.go, validateLabels: felix drops what the profile would hand down."""
+    spaces = (namespace("short", team="retail", **{"k" * 58: ""}), namespace("long", team="retail", **{"k" * 59: ""}))
+    pods = (pod("short/client", "10.0.3.1"), pod("long/client", "10.0.3.2"))
+    by_label = rule("Allow", source={"namespace_selector": "team == 'retail'"})
+    asked = Asked(*SHOP, *spaces, *pods, policy("shop/p", ingress=[by_label]))
+
+    assert asked.allows("short/client", "shop/web") == "allow"
+    assert asked.allows("long/client", "shop/web") == "deny"
+
+
+def test_an_account_with_a_name_too_long_for_a_label_hands_no_labels_down():
+    named = {length: "a" * length for length in (63, 64)}
+    pods = tuple(pod(f"shop/c{length}", f"10.0.4.{length}", account=name) for length, name in named.items())
+    accounts = tuple(account(f"shop/{name}", role="machine") for name in named.values())
+    by_label = rule("Allow", source={"service_accounts": ServiceAccountMatch(selector="role == 'machine'")})
+    asked = Asked(*SHOP, *accounts, *pods, policy("shop/p", "app == 'web'", ingress=[by_label]))
+
+    assert asked.allows("shop/c63", "shop/web") == "allow"
+    assert asked.allows("shop/c64", "shop/web") == "deny"
+
+
+def test_all_is_rewritten_as_text_and_so_only_where_it_is_written_without_blanks():
+    """C:libcalico-go/lib/backend/syncersv1/updateprocessors/globalnetworkpolicyprocessor.go replaces a string."""
+    node = host("n", "192.0.2.1")
+    shut = {"ingress": [], "namespace_selector": "!has(team)"}
+
+    assert Asked(node, global_policy("p", "all()", **shut)).engine.selecting("host:n", Direction.INGRESS) == ()
+    assert Asked(node, global_policy("p", "all( )", **shut)).engine.selecting("host:n", Direction.INGRESS) != ()
+
+
+def test_the_staged_kubernetes_kind_takes_label_selectors_that_no_one_checked():
+    """C:libcalico-go/lib/backend/k8s/conversion/conversion.go, k8sSelectorToCalico."""
+    nothing = LabelSelector(match_expressions=(LabelRequirement(key="tier", operator="In", values=()),))
+    unknown = LabelSelector(match_expressions=(LabelRequirement(key="tier", operator="Never", values=("x",)),))
+    empty = pod("shop/empty", "10.0.5.1", labels={"tier": ""})
+
+    def is_shut(selector, name):
+        fact = KubernetesNetworkPolicy(
+            namespace="shop", name="k", policy_types=("Ingress",), pod_selector=selector, staged_action="Set"
+        )
+        return Asked(*SHOP, empty, fact).judge(OUTSIDE, name).ingress_pending.decision.value == "deny"
+
+    assert (is_shut(nothing, "shop/empty"), is_shut(nothing, "shop/web")) == (True, False)
+    assert (is_shut(unknown, "shop/empty"), is_shut(unknown, "shop/web")) == (True, True)
