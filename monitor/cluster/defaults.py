@@ -69,9 +69,9 @@ def _with_spec(obj: Json, kind: str, spec: Json, door: Door) -> Json:
 
 def _calico(obj: Json, kind: str, spec: Json, door: Door) -> Json:
     if kind.startswith("Staged"):
-        spec = {**spec, "stagedAction": spec.get("stagedAction") or "Set"}
+        spec = {**spec, "stagedAction": _or(spec.get("stagedAction"), "Set")}
     if kind in TIERED:
-        return {**obj, "spec": _typed({**spec, "tier": spec.get("tier") or "default"}, door)}
+        return {**obj, "spec": _typed({**spec, "tier": _or(spec.get("tier"), "default")}, door)}
     if kind == "StagedKubernetesNetworkPolicy":
         return {**obj, "spec": _kubernetes_typed(spec) if door is Door.CRD else spec}
     if kind == "Tier":
@@ -81,11 +81,13 @@ def _calico(obj: Json, kind: str, spec: Json, door: Door) -> Json:
 
 def _typed(spec: Json, door: Door) -> Json:
     """4.4. The Go client takes the types off a staged Delete again."""
-    if door is Door.STORE or (door is Door.VALIDATORS and spec.get("stagedAction") == "Delete"):
+    if door is Door.VALIDATORS and spec.get("stagedAction") == "Delete" and isinstance(spec.get("types"), list | None):
+        return {name: value for name, value in spec.items() if name != "types"}
+    if door is Door.STORE:
         return spec
     if door is Door.CRD:
         return spec if spec.get("types") is not None else {**spec, "types": _directions(_present(spec))}
-    return spec if spec.get("types") else {**spec, "types": _directions(spec)}
+    return spec if spec.get("types") not in (None, []) else {**spec, "types": _directions(spec)}
 
 
 def _kubernetes_typed(spec: Json) -> Json:
@@ -112,13 +114,18 @@ def _with_policy_types(spec: Json) -> Json:
     return {**spec, "policyTypes": ["Ingress", "Egress"] if spec.get("egress") else ["Ingress"]}
 
 
+def _or(given: object, default: str) -> object:
+    """What is given, of whatever type: only an absent or an empty text is defaulted."""
+    return default if given is None or given == "" else given
+
+
 def _tier(name: object, spec: Json) -> Json:
     order, action = BUILT_IN_TIERS.get(str(name), (LAST_ORDER, "Deny"))
     given = spec.get("order")
     return {
         **spec,
         "order": order if given is None else given,
-        "defaultAction": spec.get("defaultAction") or action,
+        "defaultAction": action if spec.get("defaultAction") is None else spec["defaultAction"],
     }
 
 

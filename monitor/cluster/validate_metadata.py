@@ -7,7 +7,7 @@ Names by Calico's own rules (libcalico-go/lib/validator/v3), labels and annotati
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from monitor.cluster.refusals import Problem, Stage
 from monitor.cluster.shapes import Metadata
@@ -28,11 +28,16 @@ def metadata_problems(meta: Metadata, name_shape: re.Pattern[str]) -> Iterator[P
         yield Problem(Stage.VALIDATOR, "metadata.name", f"{meta.name!r} is not a name for this kind")
     for key, value in meta.labels.items():
         yield from label_problems(key, value, "metadata.labels")
-    for key in meta.annotations:
+    yield from annotation_problems(meta.annotations, "metadata.annotations")
+
+
+def annotation_problems(annotations: Mapping[str, str], path: str) -> Iterator[Problem]:
+    """Of an object, or of one rule."""
+    for key in annotations:
         if not _is_qualified(key.lower()):
-            yield Problem(Stage.VALIDATOR, "metadata.annotations", f"{key!r} is no annotation key")
-    if sum(len(key) + len(value) for key, value in meta.annotations.items()) > MOST_ANNOTATION_BYTES:
-        yield Problem(Stage.VALIDATOR, "metadata.annotations", "larger than 256 KiB together")
+            yield Problem(Stage.VALIDATOR, path, f"{key!r} is no annotation key")
+    if sum(len(key) + len(value) for key, value in annotations.items()) > MOST_ANNOTATION_BYTES:
+        yield Problem(Stage.VALIDATOR, path, "larger than 256 KiB together")
 
 
 def label_problems(key: str, value: str, path: str) -> Iterator[Problem]:

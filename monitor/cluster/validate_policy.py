@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from models.facts import ServiceMatch
+from models.facts import LabelSelector, ServiceMatch
 from monitor.cluster import rule_text
 from monitor.cluster import spec_shapes as specs
 from monitor.cluster.address_text import address, network_or_address
@@ -16,11 +16,20 @@ from monitor.cluster.refusals import Problem, Stage
 from monitor.cluster.shapes import MisshapenError, Object
 from monitor.cluster.spec_shapes import CalicoPolicySpec, Rule
 from monitor.cluster.validate_metadata import LONGEST_LABEL, SUBDOMAIN, label_problems, metadata_problems
-from monitor.cluster.validate_rule import misplaced_global, rule_problems, selector_problems
+from monitor.cluster.validate_rule import (
+    blank_problems,
+    misplaced_global,
+    port_value_problems,
+    rule_problems,
+    selector_problems,
+)
 
 MOST_RULES = 1024
 STAGED_ACTIONS = frozenset({"Set", "Delete", "Learn", "Ignore"})
 DIRECTIONS = frozenset({"Ingress", "Egress"})
+POLICY_FIELDS = frozenset(["order", "selector", "serviceAccountSelector", "ingress", "egress", "performanceHints"])
+GLOBAL_FIELDS = POLICY_FIELDS | frozenset(["namespaceSelector", "doNotTrack", "preDNAT", "applyOnForward"])
+KUBERNETES_FIELDS = frozenset(["podSelector", "ingress", "egress", "policyTypes"])
 HINTS = frozenset({"AssumeNeededOnEveryNode"})
 TIERS = {"default": (1_000_000.0, "Deny"), "kube-admin": (1_000.0, "Pass"), "kube-baseline": (10_000_000.0, "Pass")}
 """Order and default action that the built-in tiers must have."""
@@ -31,6 +40,7 @@ _LABEL_NAME = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _TIER_NAME = re.compile(_LABEL_NAME)
 _GLOBAL_POLICY_NAME = re.compile(rf"({_LABEL_NAME}\.)?{_LABEL_NAME}")
 _POLICY_NAME = re.compile(rf"({_LABEL_NAME}(\.{_LABEL_NAME})?|(knp|ossg)\.default\.{SUBDOMAIN.pattern})")
+_SELECTOR_KEY = re.compile(r"[a-zA-Z0-9_./-]{1,512}")
 _INTERFACE = re.compile(r"\*|[a-zA-Z0-9_.-]{1,15}")
 _FELIX_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,128}")
 
@@ -43,22 +53,22 @@ def policy_problems(obj: Object, kind: str) -> Iterator[Problem]:
     yield from _choice_problems(spec, is_staged=kind.startswith("Staged"))
     if spec.tier and not SUBDOMAIN.fullmatch(spec.tier):
         yield Problem(Stage.VALIDATOR, "spec.tier", f"{spec.tier!r} is no name")
+    if len(spec.tier) > LONGEST_LABEL:
+        yield Problem(Stage.VALIDATOR, "spec.tier", f"longer than {LONGEST_LABEL} characters: it becomes a label")
     yield from _selector_problems(spec, is_global=is_global)
-    yield from _rules_problems(spec)
+    yield from _rules_problems(spec, is_global=is_global)
     if is_global:
         yield from _host_policy_problems(spec)
     if kind.startswith("Staged") and spec.staged_action == "Delete":
-        yield from staged_delete_problems(obj, {"tier", "types"})
+        yield from staged_delete_problems(obj, GLOBAL_FIELDS if is_global else POLICY_FIELDS)
     else:
         yield from _direction_problems(spec, is_global=is_global)
 
 
-def staged_delete_problems(obj: Object, may_be_set: set[str]) -> Iterator[Problem]:
-    """A staged Delete says which policy goes, nothing else. An empty list counts as set."""
-    spec = obj.body.get("spec", {})
-    for name, value in spec.items():
-        is_zero = value in ("", False, {}) if not isinstance(value, list) else False
-        if name not in may_be_set | {"stagedAction"} and not is_zero:
+def staged_delete_problems(obj: Object, fields: frozenset[str]) -> Iterator[Problem]:
+    """A staged Delete says which policy goes, none of these. An empty list counts as set, and so does order 0."""
+    for name, value in obj.body.get("spec", {}).items():
+        if name in fields and (value or isinstance(value, list) or name == "order"):
             yield Problem(Stage.VALIDATOR, f"spec.{name}", "a staged Delete has no other field than its tier")
 
 
@@ -68,11 +78,15 @@ def staged_kubernetes_problems(obj: Object) -> Iterator[Problem]:
     if spec.staged_action not in STAGED_ACTIONS:
         yield Problem(Stage.TYPE, "spec.stagedAction", f"{spec.staged_action!r} is not a staged action")
     if spec.staged_action == "Delete":
-        yield from staged_delete_problems(obj, set())
+        yield from staged_delete_problems(obj, KUBERNETES_FIELDS)
         return
     for direction, rules in (("ingress", spec.ingress), ("egress", spec.egress)):
         for number, rule in enumerate(rules):
             yield from _kubernetes_port_problems(rule, f"spec.{direction}[{number}].ports")
+            for peer in (*(rule.from_ or ()), *(rule.to or ())):
+                yield from _label_selector_problems(peer.pod_selector, f"spec.{direction}[{number}]")
+                yield from _label_selector_problems(peer.namespace_selector, f"spec.{direction}[{number}]")
+    yield from _label_selector_problems(spec.pod_selector, "spec.podSelector")
 
 
 def tier_problems(obj: Object) -> Iterator[Problem]:
@@ -81,7 +95,7 @@ def tier_problems(obj: Object) -> Iterator[Problem]:
     yield from metadata_problems(obj.metadata, _TIER_NAME)
     if len(name) > LONGEST_LABEL:
         yield Problem(Stage.VALIDATOR, "metadata.name", f"longer than {LONGEST_LABEL} characters")
-    if spec.default_action not in {"", "Deny", "Pass"}:
+    if obj.body.get("spec", {}).get("defaultAction", "Deny") not in {"Deny", "Pass"}:
         yield Problem(Stage.VALIDATOR, "spec.defaultAction", f"{spec.default_action!r} is neither Deny nor Pass")
     order, action = TIERS.get(name, (spec.order, spec.default_action))
     if spec.order not in (None, order):
@@ -123,8 +137,8 @@ def profile_problems(obj: Object) -> Iterator[Problem]:
     yield from metadata_problems(obj.metadata, SUBDOMAIN)
     for key, value in spec.labels_to_apply.items():
         yield from label_problems(key, value, "spec.labelsToApply")
-    yield from _each_rule(spec.ingress, "spec.ingress")
-    yield from _each_rule(spec.egress, "spec.egress")
+    yield from _each_rule(spec.ingress, "spec.ingress", is_global=True)
+    yield from _each_rule(spec.egress, "spec.egress", is_global=True)
 
 
 def ip_pool_problems(obj: Object) -> Iterator[Problem]:
@@ -150,6 +164,8 @@ def _choice_problems(spec: CalicoPolicySpec, *, is_staged: bool) -> Iterator[Pro
 def _selector_problems(spec: CalicoPolicySpec, *, is_global: bool) -> Iterator[Problem]:
     """Felix ignores a namespace or account selector that does not parse (3.5)."""
     yield from selector_problems(spec.selector, "spec.selector", Stage.FELIX)
+    if not is_global or spec.namespace_selector or spec.service_account_selector:
+        yield from blank_problems(spec.selector, "spec.selector")
     yield from misplaced_global(spec.selector, "spec.selector")
     others = {"spec.serviceAccountSelector": spec.service_account_selector}
     if is_global:
@@ -159,16 +175,16 @@ def _selector_problems(spec: CalicoPolicySpec, *, is_global: bool) -> Iterator[P
         yield from misplaced_global(expression, path)
 
 
-def _rules_problems(spec: CalicoPolicySpec) -> Iterator[Problem]:
+def _rules_problems(spec: CalicoPolicySpec, *, is_global: bool) -> Iterator[Problem]:
     for name, rules in (("ingress", spec.ingress), ("egress", spec.egress)):
         if len(rules) > MOST_RULES:
             yield Problem(Stage.SCHEMA, f"spec.{name}", f"more than {MOST_RULES} rules")
-        yield from _each_rule(rules, f"spec.{name}")
+        yield from _each_rule(rules, f"spec.{name}", is_global=is_global)
 
 
-def _each_rule(rules: Iterable[Rule], path: str) -> Iterator[Problem]:
+def _each_rule(rules: Iterable[Rule], path: str, *, is_global: bool) -> Iterator[Problem]:
     for number, rule in enumerate(rules):
-        yield from rule_problems(rule, f"{path}[{number}]")
+        yield from rule_problems(rule, f"{path}[{number}]", is_global=is_global)
 
 
 def _host_policy_problems(spec: CalicoPolicySpec) -> Iterator[Problem]:
@@ -206,9 +222,28 @@ def _needs_namespace(services: ServiceMatch | None, path: str) -> Iterator[Probl
         yield Problem(Stage.VALIDATOR, f"{path}.services.namespace", "a global policy must name it")
 
 
+def _label_selector_problems(selector: LabelSelector | None, path: str) -> Iterator[Problem]:
+    """No one checks labels of the staged kind. Calico writes them into a selector, and drops what does not parse."""
+    if selector is None:
+        return
+    requirements = selector.match_expressions
+    for key in (*selector.match_labels, *(each.key for each in requirements)):
+        if not _SELECTOR_KEY.fullmatch(key):
+            yield Problem(Stage.FELIX, path, f"{key!r} is no label key")
+    listed = (value for each in requirements if each.operator in {"In", "NotIn"} for value in each.values)
+    for value in (*selector.match_labels.values(), *listed):
+        if "'" in value:
+            yield Problem(Stage.FELIX, path, f"{value!r} is no label value")
+
+
 def _kubernetes_port_problems(rule: specs.KubernetesRule, path: str) -> Iterator[Problem]:
-    """9.7: what cannot be converted."""
+    """9.7: what cannot be converted, and what Felix drops when it is."""
     for entry in rule.ports or ():
+        protocol = rule_text.protocol(entry.protocol or "TCP", path)
+        if protocol not in rule_text.PROTOCOL_NAMES:
+            yield Problem(Stage.FELIX, path, f"{entry.protocol!r} is no protocol")
+        elif entry.port is not None and protocol not in rule_text.WITH_PORTS:
+            yield Problem(Stage.FELIX, path, "ports need protocol TCP, UDP or SCTP")
         if entry.port is None:
             continue
         text = str(entry.port) if entry.end_port is None else f"{entry.port}:{entry.end_port}"
@@ -217,8 +252,7 @@ def _kubernetes_port_problems(rule: specs.KubernetesRule, path: str) -> Iterator
         except MisshapenError as error:
             yield Problem(Stage.VALIDATOR, path, str(error).removeprefix(f"{path}: "))
             continue
-        if isinstance(parsed, rule_text.PortRange) and parsed.first < 1:
-            yield Problem(Stage.FELIX, path, "port 0: ports run from 1 to 65535")
+        yield from port_value_problems((parsed,), path)
 
 
 def _profile_name_problems(names: Iterable[str]) -> Iterator[Problem]:
@@ -238,6 +272,8 @@ def _host_port_problems(ports: Iterable[specs.HostPort]) -> Iterator[Problem]:
             yield Problem(Stage.FELIX, "spec.ports", f"{port.protocol!r}: ports need protocol TCP, UDP or SCTP")
         elif isinstance(port.protocol, int):
             yield Problem(Stage.FELIX, "spec.ports", f"{port.protocol}: Felix takes the protocol by name only")
+        elif protocol != port.protocol:
+            yield Problem(Stage.VALIDATOR, "spec.ports", f"{port.protocol!r} must be written {protocol}")
         if not _FELIX_NAME.fullmatch(port.name):
             yield Problem(Stage.FELIX, "spec.ports", f"{port.name!r} is no name")
         elif not rule_text.is_port_name(port.name):

@@ -15,7 +15,7 @@ from monitor.cluster import rule_text
 from monitor.cluster.address_text import has_host_bits, network, network_or_address
 from monitor.cluster.refusals import Problem, Stage
 from monitor.cluster.spec_shapes import HTTPMatch, Rule
-from monitor.cluster.validate_metadata import SUBDOMAIN
+from monitor.cluster.validate_metadata import SUBDOMAIN, annotation_problems
 from monitor.policy import selectors
 
 ACTIONS = frozenset({"Allow", "Deny", "Log", "Pass"})
@@ -28,7 +28,7 @@ ICMP_PROTOCOLS = {"ICMP": 4, 1: 4, "ICMPv6": 6, 58: 6}
 _GLOBAL_ALONE = re.compile(r"[ \t]*global\([ \t]*\)[ \t]*")
 
 
-def rule_problems(rule: Rule, path: str) -> Iterator[Problem]:
+def rule_problems(rule: Rule, path: str, *, is_global: bool) -> Iterator[Problem]:
     """All of them, in no particular order. MisshapenError for ports and protocols that cannot be decoded."""
     if rule.action not in ACTIONS:
         yield Problem(Stage.TYPE, f"{path}.action", f"{rule.action!r} is not one of {', '.join(sorted(ACTIONS))}")
@@ -39,8 +39,9 @@ def rule_problems(rule: Rule, path: str) -> Iterator[Problem]:
     yield from _http_problems(rule, path)
     yield from _net_problems(rule, path)
     for side, entity in (("source", rule.source), ("destination", rule.destination)):
-        yield from _entity_problems(entity, f"{path}.{side}")
+        yield from _entity_problems(entity, f"{path}.{side}", is_global=is_global)
         yield from _port_problems(rule, entity, f"{path}.{side}")
+    yield from annotation_problems(rule.metadata.annotations, f"{path}.metadata.annotations")
     services = rule.destination.services
     if services is not None and (rule.destination.ports or rule.destination.not_ports):
         yield Problem(Stage.SCHEMA, f"{path}.destination", "ports and notPorts cannot stand beside services")
@@ -54,6 +55,12 @@ def selector_problems(expression: str, path: str, stage: Stage) -> Iterator[Prob
         selectors.parse(expression)
     except selectors.SelectorError as error:
         yield Problem(stage, path, f"the selector does not parse: {error}")
+
+
+def blank_problems(expression: str, path: str) -> Iterator[Problem]:
+    """Blanks alone are a selector that parses, but not in brackets, where Calico puts what it joins with others."""
+    if expression and not expression.strip(" \t"):
+        yield Problem(Stage.FELIX, path, "holds nothing but blanks; leave it out, or write all()")
 
 
 def misplaced_global(expression: str, path: str) -> Iterator[Problem]:
@@ -78,7 +85,8 @@ def _protocol_problems(rule: Rule, path: str) -> Iterator[Problem]:
 
 
 def _icmp_problems(rule: Rule, path: str) -> Iterator[Problem]:
-    if rule.icmp is not None and rule.protocol not in ICMP_PROTOCOLS:
+    protocol = None if rule.protocol is None else rule_text.protocol(rule.protocol, f"{path}.protocol")
+    if rule.icmp is not None and protocol not in ICMP_PROTOCOLS:
         yield Problem(Stage.SCHEMA, f"{path}.icmp", "icmp needs protocol ICMP or ICMPv6")
     for name, match in (("icmp", rule.icmp), ("notICMP", rule.not_icmp)):
         if match is not None:
@@ -153,7 +161,7 @@ def _one_net_problems(text: str, path: str, *, is_negated: bool) -> Iterator[Pro
         yield Problem(Stage.VALIDATOR, path, f"{text!r} negated matches nothing")
 
 
-def _entity_problems(entity: EntityRule, path: str) -> Iterator[Problem]:
+def _entity_problems(entity: EntityRule, path: str, *, is_global: bool) -> Iterator[Problem]:
     accounts = entity.service_accounts
     written = {
         "selector": entity.selector,
@@ -166,8 +174,19 @@ def _entity_problems(entity: EntityRule, path: str) -> Iterator[Problem]:
     yield from misplaced_global(entity.selector, f"{path}.selector")
     if "global(" in entity.namespace_selector and not _GLOBAL_ALONE.fullmatch(entity.namespace_selector):
         yield Problem(Stage.VALIDATOR, f"{path}.namespaceSelector", "global() must stand alone")
+    yield from _joined_problems(entity, path, is_global=is_global)
     if entity.services is not None:
         yield from _service_problems(entity, path)
+
+
+def _joined_problems(entity: EntityRule, path: str, *, is_global: bool) -> Iterator[Problem]:
+    """5.1, 5.4: what stands beside a selector. Some of these stop Felix altogether."""
+    accounts = entity.service_accounts
+    is_scoped = bool(not is_global or entity.namespace_selector or (accounts and (accounts.names or accounts.selector)))
+    if is_scoped or entity.not_selector:
+        yield from blank_problems(entity.selector, f"{path}.selector")
+    if is_scoped or entity.selector:
+        yield from blank_problems(entity.not_selector, f"{path}.notSelector")
 
 
 def _service_problems(entity: EntityRule, path: str) -> Iterator[Problem]:
@@ -201,10 +220,10 @@ def _port_problems(rule: Rule, entity: EntityRule, path: str) -> Iterator[Proble
             yield Problem(Stage.FELIX, place, "numeric ports need protocol TCP, UDP or SCTP")
         if protocol is not None and protocol not in rule_text.WITH_PORTS and parsed:
             yield Problem(Stage.FELIX, place, "ports need protocol TCP, UDP or SCTP")
-        yield from _port_value_problems(parsed, place)
+        yield from port_value_problems(parsed, place)
 
 
-def _port_value_problems(ports: Iterable[rule_text.PortRange | str], path: str) -> Iterator[Problem]:
+def port_value_problems(ports: Iterable[rule_text.PortRange | str], path: str) -> Iterator[Problem]:
     for port in ports:
         if isinstance(port, str) and not rule_text.is_port_name(port):
             yield Problem(Stage.FELIX, path, f"{port!r} is no port name")

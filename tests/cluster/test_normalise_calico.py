@@ -267,15 +267,53 @@ def test_a_rule_that_calico_takes_is_no_reason_to_reject(good, door):
         ("NetworkPolicy", {"performanceHints": ["Faster"]}),
         ("StagedNetworkPolicy", {"stagedAction": "Drop"}),
         ("StagedNetworkPolicy", {"stagedAction": "Delete", "order": 1}),
+        ("StagedNetworkPolicy", {"stagedAction": "Delete", "order": 0}),
         ("StagedNetworkPolicy", {"stagedAction": "Delete", "ingress": []}),
         ("StagedGlobalNetworkPolicy", {"stagedAction": "Delete", "selector": "all()"}),
         ("StagedKubernetesNetworkPolicy", {"stagedAction": "Delete", "podSelector": {"matchLabels": {"a": "b"}}}),
         ("StagedKubernetesNetworkPolicy", {"ingress": [{"ports": [{"port": "http", "endPort": 9}]}]}),
+        ("StagedKubernetesNetworkPolicy", {"ingress": [{"ports": [{"port": "a..b"}]}]}),
+        ("StagedKubernetesNetworkPolicy", {"ingress": [{"ports": [{"protocol": "NONE"}]}]}),
+        ("StagedKubernetesNetworkPolicy", {"ingress": [{"ports": [{"protocol": "ICMP", "port": 80}]}]}),
+        ("StagedKubernetesNetworkPolicy", {"podSelector": {"matchLabels": {"a b": "c"}}}),
+        ("StagedKubernetesNetworkPolicy", {"egress": [{"to": [{"podSelector": {"matchLabels": {"a": "b'c"}}}]}]}),
+        ("NetworkPolicy", {"tier": "x" * 64}),
+        ("NetworkPolicy", {"tier": 0}),
+        ("StagedNetworkPolicy", {"stagedAction": False}),
+        ("NetworkPolicy", {"types": {"a": "b"}}),
+        ("NetworkPolicy", {"ingress": [rule(metadata={"annotations": {"a b": "c"}})]}),
     ],
     ids=str,
 )
 def test_a_policy_that_calico_refuses_is_rejected(kind, spec):
-    assert refused(policy(kind, **spec))
+    assert refused(with_defaults(policy(kind, **spec)))
+
+
+BLANK = " \t"
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "is_dropped"),
+    [
+        ("NetworkPolicy", {"selector": BLANK}, True),
+        ("GlobalNetworkPolicy", {"selector": BLANK}, False),
+        ("GlobalNetworkPolicy", {"selector": BLANK, "namespaceSelector": "has(a)"}, True),
+        ("GlobalNetworkPolicy", {"selector": BLANK, "serviceAccountSelector": "has(a)"}, True),
+        ("GlobalNetworkPolicy", {"selector": "has(a)", "namespaceSelector": BLANK}, False),
+        ("NetworkPolicy", {"ingress": [rule(source={"selector": BLANK})]}, True),
+        ("NetworkPolicy", {"ingress": [rule(source={"notSelector": BLANK})]}, True),
+        ("NetworkPolicy", {"ingress": [rule(source={"namespaceSelector": BLANK})]}, False),
+        ("GlobalNetworkPolicy", {"ingress": [rule(source={"selector": BLANK})]}, False),
+        ("GlobalNetworkPolicy", {"ingress": [rule(source={"notSelector": BLANK})]}, False),
+        ("GlobalNetworkPolicy", {"ingress": [rule(source={"selector": BLANK, "namespaceSelector": "has(a)"})]}, True),
+        ("GlobalNetworkPolicy", {"ingress": [rule(source={"selector": BLANK, "serviceAccounts": {}})]}, False),
+        ("GlobalNetworkPolicy", {"ingress": [rule(source={"selector": BLANK, "notSelector": "has(a)"})]}, True),
+    ],
+    ids=str,
+)
+def test_a_selector_of_blanks_drops_the_policy_where_calico_puts_it_in_brackets(kind, spec, is_dropped):
+    """Found by running Calico's converters: syncersv1/updateprocessors joins with `(%s) && %s`, felix drops `( )`."""
+    assert refused(policy(kind, **spec), Door.STORE) is is_dropped
 
 
 @pytest.mark.parametrize(
@@ -283,7 +321,11 @@ def test_a_policy_that_calico_refuses_is_rejected(kind, spec):
     [
         ("StagedNetworkPolicy", {"stagedAction": "Delete", "tier": "platform"}),
         ("StagedNetworkPolicy", {"stagedAction": "Delete", "selector": "", "order": None}),
+        ("StagedNetworkPolicy", {"stagedAction": "Delete", "types": ["Sideways"], "nodeSelector": "x"}),
         ("StagedKubernetesNetworkPolicy", {"stagedAction": "Delete", "podSelector": {}}),
+        ("StagedKubernetesNetworkPolicy", {"stagedAction": "Delete", "tier": "platform"}),
+        ("StagedKubernetesNetworkPolicy", {"podSelector": {"matchExpressions": [{"key": "a", "operator": "Never"}]}}),
+        ("NetworkPolicy", {"ingress": [rule(protocol="1", icmp={"type": 8})]}),
         ("GlobalNetworkPolicy", {"preDNAT": True, "applyOnForward": True, "types": ["Ingress"]}),
         ("GlobalNetworkPolicy", {"doNotTrack": True, "applyOnForward": True, "egress": [rule()]}),
         ("GlobalNetworkPolicy", {"ingress": [rule(source={"services": {"name": "s", "namespace": "n"}})]}),
@@ -291,7 +333,7 @@ def test_a_policy_that_calico_refuses_is_rejected(kind, spec):
     ids=str,
 )
 def test_a_policy_that_calico_takes_stands(kind, spec):
-    assert not refused(policy(kind, **spec))
+    assert not refused(with_defaults(policy(kind, **spec)))
 
 
 def test_a_namespace_selector_that_does_not_parse_drops_no_global_policy_that_is_stored():
@@ -326,6 +368,7 @@ def test_names_follow_the_kind(kind, name, is_refused):
         (calico("Tier", {"order": 5}), False),
         (calico("Tier", {"order": 5}, name="a.b"), True),
         (calico("Tier", {"defaultAction": "Allow"}), True),
+        (calico("Tier", {"defaultAction": ""}), True),
         (calico("Tier", {"order": 1000000, "defaultAction": "Deny"}, name="default"), False),
         (calico("Tier", {"order": 5}, name="default"), True),
         (calico("Tier", {"order": 1000, "defaultAction": "Deny"}, name="kube-admin"), True),
