@@ -31,8 +31,8 @@ METRICS: tuple[MetricSpec, ...] = (
     MetricSpec(
         name="segmon_build_info",
         type="gauge",
-        help="1; the release that runs and the catalogue it judges by.",
-        labels=("version", "component"),
+        help="1; the release that runs and, of work, the digest of the catalogue it judges by, as reports state it.",
+        labels=("version", "component", "catalogue"),
         by=ALL,
     ),
     MetricSpec(

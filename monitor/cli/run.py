@@ -44,10 +44,11 @@ def work(
     )
     from monitor.cli import serving  # noqa: PLC0415 - Faust and SQLAlchemy cost start-up time
     from monitor.cli.main import version  # noqa: PLC0415
+    from monitor.compliance.catalogue import CONTROLS, digest  # noqa: PLC0415
     from streams import wiring  # noqa: PLC0415
 
     async def run() -> None:
-        process = serving.begun(settings, "work", version=version())
+        process = serving.begun(settings, "work", version=version(), catalogue=digest(CONTROLS))
         store = serving.recorded_in(settings)
         parts = serving.stream_parts(process, store, serving.ASSESS_GROUP)
         await process.run(lambda: wiring.run_assess(parts, process.stop), store=store, address_file=address_file)

@@ -30,12 +30,12 @@ MATCH_GROUP = "segmon-match"
 class Process:
     """One component with its addresses; `run` returns when it is told to stop."""
 
-    def __init__(self, settings: Settings, component: str, *, version: str) -> None:
+    def __init__(self, settings: Settings, component: str, *, version: str, catalogue: str) -> None:
         self.settings = settings
         self.component = component
         self.version = version
         self.stop = asyncio.Event()
-        self.exposition = Exposition(component, version=version)
+        self.exposition = Exposition(component, version=version, catalogue=catalogue)
         self.health = health.Health(moved_at=clock.monotonic())
         self.exposition.refreshers.append(lambda: self.health.scraped(at=clock.monotonic()))
 
@@ -86,10 +86,10 @@ class Process:
         return health.problems(self.health, at=clock.monotonic(), limit_seconds=limit)
 
 
-def begun(settings: Settings, component: str, *, version: str) -> Process:
-    """The process with its logs set up."""
+def begun(settings: Settings, component: str, *, version: str, catalogue: str = "") -> Process:
+    """The process with its logs set up; `catalogue`: what it judges by, if it does."""
     logs.configure(settings.log_format, settings.log_level)
-    return Process(settings, component, version=version)
+    return Process(settings, component, version=version, catalogue=catalogue)
 
 
 def stream_parts(process: Process, store: Store, group: str) -> Parts:

@@ -8,16 +8,15 @@ the other, so that a month of a large cluster fits in memory.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from msgspec import Struct
 from sqlalchemy import Connection
 
-from models.compliance import Control
 from models.errors import CannotEvaluateError, UserError
 from models.facts import ClusterInformation, FactKey, Kind
-from monitor.compliance.catalogue import CONTROLS
+from monitor.compliance.catalogue import CONTROLS, digest
 from monitor.reports import judging, reconciling, sharing, waiving, wording
 from monitor.reports.content import Report, Result
 from monitor.reports.files import Pack
@@ -78,12 +77,6 @@ def identity(scope: Scope) -> str:
     """The same scope has the same id: a second report of it is a new version of the first."""
     text = f"{scope.cluster}\x00{scope.domain}\x00{scope.from_at.isoformat()}\x00{scope.to_at.isoformat()}"
     return "R-" + hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def catalogue(controls: Iterable[Control]) -> str:
-    """Digest of what the controls demand: under another one, results are not comparable line by line."""
-    text = "\x00".join(f"{each.id}\x00{each.statement}\x00{each.severity.value}" for each in controls)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _time(at: datetime) -> str:
@@ -154,7 +147,7 @@ class _Gathering:
             to_at=scope.to_at,
             made_at=making.at,
             release=making.release,
-            catalogue=catalogue(CONTROLS),
+            catalogue=digest(CONTROLS),
             calico_version=self._calico_version(),
             first_evidence_at=self._first,
             chain=periods.chain_at(self._connection, scope.cluster, scope.to_at),

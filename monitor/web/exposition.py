@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from models import metrics
-
-CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 _Family = Counter | Gauge | Histogram
 
@@ -22,14 +20,14 @@ _Family = Counter | Gauge | Histogram
 class Exposition:
     """The families of one component. One per process."""
 
-    def __init__(self, component: str, *, version: str) -> None:
+    def __init__(self, component: str, *, version: str, catalogue: str = "") -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client left it untyped
         self.registry = CollectorRegistry()
         self.lock = threading.RLock()
         self.refreshers: list[Callable[[], None]] = []  # called before each scrape, in its thread
         specs = [spec for spec in metrics.METRICS if component in spec.by or component == "up"]
         self._families: dict[str, _Family] = {spec.name: _family(spec, self.registry) for spec in specs}
-        self.gauge("segmon_build_info", version=version, component=component).set(1)
+        self.gauge("segmon_build_info", version=version, component=component, catalogue=catalogue).set(1)
 
     def has(self, name: str) -> bool:
         return name in self._families
@@ -64,12 +62,12 @@ class Exposition:
         for labels in label_sets:
             self._families[name].labels(**labels)
 
-    def text(self) -> bytes:
+    def text(self, encode: Callable[[Any], bytes] = generate_latest) -> bytes:
         """What a scrape gets; state gauges are read from the record for it, never on the way of a change."""
         with self.lock:
             for refresh in self.refreshers:
                 refresh()
-            return generate_latest(self.registry)
+            return encode(self.registry)
 
 
 def _family(spec: metrics.MetricSpec, registry: CollectorRegistry) -> _Family:

@@ -71,7 +71,7 @@ class Gauges:
                 control=move.control,
                 severity=move.severity,
                 transition=move.transition,
-            ).inc()
+            ).inc(exemplar={"finding_id": move.finding_id})
 
     def adopted(self, cluster: str) -> None:
         known = [(control, severity, move) for control, severity in self.severities.items() for move in TRANSITIONS]

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from aiohttp import web
+from prometheus_client.exposition import choose_encoder
 
 from models.errors import UserError
-from monitor.web.exposition import CONTENT_TYPE, Exposition
+from monitor.web.exposition import Exposition
 from monitor.web.health import Probe
 
 SECURITY_HEADERS = {
@@ -30,9 +31,11 @@ class AddressInUseError(UserError):
 
 
 def metrics_app(exposition: Exposition, *, live: Probe, ready: Probe) -> web.Application:
-    async def metrics(_request: web.Request) -> web.Response:
-        text = await asyncio.to_thread(exposition.text)
-        answer = web.Response(body=text, headers={"Content-Type": CONTENT_TYPE}, zlib_executor_size=THREADED_BYTES)
+    async def metrics(request: web.Request) -> web.Response:
+        # as OpenMetrics for who accepts it, as Prometheus does: the older text has no exemplars
+        encode, kind = choose_encoder(request.headers.get("Accept", ""))
+        text = await asyncio.to_thread(exposition.text, encode)
+        answer = web.Response(body=text, headers={"Content-Type": kind}, zlib_executor_size=THREADED_BYTES)
         answer.enable_compression()  # for who accepts it, as Prometheus does: a thirtieth of the bytes
         return answer
 

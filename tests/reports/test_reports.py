@@ -25,10 +25,10 @@ from models.compliance import ControlResult, Domain, DomainPosture, Member, Outc
 from models.errors import CannotEvaluateError, UserError
 from models.facts import FactKey, Kind, Pod, Waiver
 from models.recording import WaiverRow
-from monitor.compliance.catalogue import CONTROLS
+from monitor.compliance.catalogue import CONTROLS, digest
 from monitor.reports import comparing, judging, wording
 from monitor.reports.content import Met, Span
-from monitor.reports.gathering import catalogue, identity
+from monitor.reports.gathering import identity
 
 POLICY = FactKey("h", Kind.NETWORK_POLICY, "shop", "deny")
 
@@ -504,7 +504,7 @@ def test_the_period_before_a_month_is_the_month_before_else_as_long(begin, end, 
 def test_a_report_states_what_it_was_made_from(store, written):
     report = written(told(store)).report
 
-    assert (report["id"], report["catalogue"]) == (identity(scope()), catalogue(CONTROLS))
+    assert (report["id"], report["catalogue"]) == (identity(scope()), digest(CONTROLS))
     assert report["first_evidence_at"] == time(10)
     assert report["chain"]["seq"] > 0
     assert report["limitations"]

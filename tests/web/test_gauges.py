@@ -2,6 +2,8 @@ from datetime import timedelta
 
 import pytest
 from msgspec import structs
+from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
 from store.recordings import at, control, failing, passing, posture, recording, seen, subject
 
@@ -101,6 +103,18 @@ def test_committed_transitions_are_counted(store, exposition, gauges):
 
     [line] = lines(exposition, "segmon_findings_total")
     assert line.endswith('transition="opened"} 1.0')
+
+
+def test_a_counted_transition_names_its_finding_for_who_asks_for_exemplars(store, exposition, gauges):
+    made = recording(1, failing())
+    recorded = store.record(made)
+    gauges.recorded(made, recorded, seconds=0.01)
+
+    text = exposition.text(openmetrics.generate_latest).decode()
+    [counter] = [family for family in openmetrics_families(text) if family.name == "segmon_findings"]
+
+    [move] = recorded.transitions
+    assert [sample.exemplar.labels for sample in counter.samples] == [{"finding_id": move.finding_id}]
 
 
 def test_what_is_known_beforehand_begins_at_zero_so_that_the_first_event_is_an_increase(store, exposition, gauges):

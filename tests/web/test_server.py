@@ -13,7 +13,7 @@ async def fetched(address, path):
 
 
 async def test_metrics_start_with_the_release_and_hold_only_specified_families():
-    exposition = Exposition("work", version="1.2.3")
+    exposition = Exposition("work", version="1.2.3", catalogue="c0")
     app = metrics_app(exposition, live=lambda: (True, "alive"), ready=lambda: (False, "state: reading"))
 
     async with serving(app, "127.0.0.1:0", setting="SEGMON_WEB__METRICS_LISTEN") as address:
@@ -21,10 +21,30 @@ async def test_metrics_start_with_the_release_and_hold_only_specified_families()
         ready = await fetched(address, "/readyz")
 
     assert status == 200
-    assert 'segmon_build_info{component="work",version="1.2.3"} 1.0' in text
+    assert 'segmon_build_info{catalogue="c0",component="work",version="1.2.3"} 1.0' in text
     assert "text/plain" in headers["Content-Type"]
     assert "_created" not in text
     assert ready[:2] == (503, "state: reading\n")
+
+
+PROMETHEUS_ACCEPTS = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75"
+
+
+@pytest.mark.parametrize(
+    ("accepts", "kind", "has_end"),
+    [(PROMETHEUS_ACCEPTS, "application/openmetrics-text", True), ("*/*", "text/plain", False)],
+)
+async def test_metrics_come_as_openmetrics_for_who_accepts_it(accepts, kind, has_end):
+    app = metrics_app(Exposition("work", version="1"), live=lambda: (True, ""), ready=lambda: (True, ""))
+
+    async with serving(app, "127.0.0.1:0", setting="x") as address, aiohttp.ClientSession() as session:
+        asked = session.get(f"http://{address}/metrics", headers={"Accept": accepts})
+        async with asked as answer:
+            text = await answer.text()
+
+    assert answer.content_type == kind
+    assert text.endswith("# EOF\n") is has_end
+    assert "_created" not in text
 
 
 @pytest.mark.parametrize(("accepts", "encoding"), [("gzip", "gzip"), ("identity", None)])
