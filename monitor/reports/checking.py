@@ -68,7 +68,10 @@ def _manifest(folder: Path) -> Checked:
     try:
         content = (folder / MANIFEST).read_bytes()
     except OSError as error:
-        raise UserError(f"no report in {folder}: {MANIFEST}: {error.strerror}") from error
+        raise UserError(
+            f"no report in {folder}: {MANIFEST}: {error.strerror}\n"
+            "       fix: name the folder of one report, as `segmon report list` has it"
+        ) from error
     try:
         return Checked(msgspec.json.decode(content, type=Manifest), hashlib.sha256(content).hexdigest())
     except msgspec.DecodeError as error:

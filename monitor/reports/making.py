@@ -127,4 +127,7 @@ def _placed(out: Path, number: str) -> Iterator[Path]:
         finally:
             shutil.rmtree(beside, ignore_errors=True)
     except OSError as error:
-        raise UserError(f"cannot write the report to {out}: {error.strerror or error}") from error
+        raise UserError(
+            f"cannot write the report to {out}: {error.strerror or error}\n"
+            "       fix: let --out be a folder that can be written to, on a disk with room"
+        ) from error

@@ -134,6 +134,7 @@ def test_a_folder_that_cannot_be_written_is_told(record, tmp_path):
 
     assert done.returncode == 2
     assert f"cannot write the report to {tmp_path / 'file'}: File exists" in done.stderr
+    assert "fix: let --out be a folder that can be written to" in done.stderr
 
 
 def test_a_database_that_is_away_is_told():

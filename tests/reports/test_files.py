@@ -385,5 +385,6 @@ def test_a_record_that_was_rewritten_since_is_found_by_the_report(kept, place):
 
 
 def test_a_folder_without_a_report_says_so(tmp_path):
-    with pytest.raises(UserError, match=r"no report in .*manifest\.json: No such file"):
+    told = r"no report in .*manifest\.json: No such file.*\n +fix: name the folder of one report"
+    with pytest.raises(UserError, match=told):
         checking.check(tmp_path)
