@@ -73,7 +73,7 @@ def _calico(obj: Json, kind: str, spec: Json, door: Door) -> Json:
     if kind in TIERED:
         return {**obj, "spec": _typed({**spec, "tier": _or(spec.get("tier"), "default")}, door)}
     if kind == "StagedKubernetesNetworkPolicy":
-        return {**obj, "spec": _kubernetes_typed(spec) if door is Door.CRD else spec}
+        return {**obj, "spec": _kubernetes_typed(spec, door)}
     if kind == "Tier":
         return {**obj, "spec": _tier(obj["metadata"].get("name"), spec)}
     return obj
@@ -90,7 +90,10 @@ def _typed(spec: Json, door: Door) -> Json:
     return spec if spec.get("types") not in (None, []) else {**spec, "types": _directions(spec)}
 
 
-def _kubernetes_typed(spec: Json) -> Json:
+def _kubernetes_typed(spec: Json, door: Door) -> Json:
+    """The Go client leaves an empty list out."""
+    if door is not Door.CRD:
+        return {name: value for name, value in spec.items() if name != "policyTypes" or value != []}
     if spec.get("policyTypes") is not None:
         return spec
     return {**spec, "policyTypes": _with_policy_types(_present(spec))["policyTypes"]}

@@ -55,6 +55,7 @@ def policy_problems(obj: Object, kind: str) -> Iterator[Problem]:
         yield Problem(Stage.VALIDATOR, "spec.tier", f"{spec.tier!r} is no name")
     if len(spec.tier) > LONGEST_LABEL:
         yield Problem(Stage.VALIDATOR, "spec.tier", f"longer than {LONGEST_LABEL} characters: it becomes a label")
+    yield from _empty_types_problems(obj, "types")
     yield from _selector_problems(spec, is_global=is_global)
     yield from _rules_problems(spec, is_global=is_global)
     if is_global:
@@ -77,6 +78,7 @@ def staged_kubernetes_problems(obj: Object) -> Iterator[Problem]:
     yield from metadata_problems(obj.metadata, SUBDOMAIN)
     if spec.staged_action not in STAGED_ACTIONS:
         yield Problem(Stage.TYPE, "spec.stagedAction", f"{spec.staged_action!r} is not a staged action")
+    yield from _empty_types_problems(obj, "policyTypes")
     if spec.staged_action == "Delete":
         yield from staged_delete_problems(obj, KUBERNETES_FIELDS)
         return
@@ -96,7 +98,7 @@ def tier_problems(obj: Object) -> Iterator[Problem]:
     if len(name) > LONGEST_LABEL:
         yield Problem(Stage.VALIDATOR, "metadata.name", f"longer than {LONGEST_LABEL} characters")
     if obj.body.get("spec", {}).get("defaultAction", "Deny") not in {"Deny", "Pass"}:
-        yield Problem(Stage.VALIDATOR, "spec.defaultAction", f"{spec.default_action!r} is neither Deny nor Pass")
+        yield Problem(Stage.SCHEMA, "spec.defaultAction", f"{spec.default_action!r} is neither Deny nor Pass")
     order, action = TIERS.get(name, (spec.order, spec.default_action))
     if spec.order not in (None, order):
         yield Problem(Stage.SCHEMA, "spec.order", f"the built-in tier {name} has order {order:g}")
@@ -159,6 +161,11 @@ def _choice_problems(spec: CalicoPolicySpec, *, is_staged: bool) -> Iterator[Pro
         yield Problem(Stage.VALIDATOR, "spec.types", "a type is named twice")
     if set(spec.performance_hints) - HINTS or len(spec.performance_hints) > 1:
         yield Problem(Stage.FELIX, "spec.performanceHints", f"may hold {' '.join(HINTS)}, once")
+
+
+def _empty_types_problems(obj: Object, name: str) -> Iterator[Problem]:
+    if obj.body.get("spec", {}).get(name) == []:
+        yield Problem(Stage.SCHEMA, f"spec.{name}", "is empty; leave it out, and Calico fills it in")
 
 
 def _selector_problems(spec: CalicoPolicySpec, *, is_global: bool) -> Iterator[Problem]:

@@ -15,11 +15,12 @@ from monitor.cluster import rule_text
 from monitor.cluster.address_text import has_host_bits, network, network_or_address
 from monitor.cluster.refusals import Problem, Stage
 from monitor.cluster.spec_shapes import HTTPMatch, Rule
-from monitor.cluster.validate_metadata import SUBDOMAIN, annotation_problems
+from monitor.cluster.validate_metadata import LONGEST_NAME, SUBDOMAIN, annotation_problems
 from monitor.policy import selectors
 
 ACTIONS = frozenset({"Allow", "Deny", "Log", "Pass"})
 LONGEST_SELECTOR = 1024
+LONGEST_PATH = 1024
 MOST_NETS = 256
 MOST_PORTS = 50
 MOST_HTTP = 20
@@ -123,6 +124,8 @@ def _http_match_problems(match: HTTPMatch, path: str) -> Iterator[Problem]:
         if bool(entry.exact) == bool(entry.prefix):
             yield Problem(Stage.VALIDATOR, place, "exactly one of exact and prefix must be set")
         text = entry.exact or entry.prefix
+        if len(text) > LONGEST_PATH:
+            yield Problem(Stage.SCHEMA, place, f"longer than {LONGEST_PATH} characters")
         if text and (not text.startswith("/") or re.search("[? #]", text)):
             yield Problem(Stage.VALIDATOR, place, "a path begins with / and holds no ?, # or blank")
 
@@ -195,6 +198,8 @@ def _service_problems(entity: EntityRule, path: str) -> Iterator[Problem]:
     if not services.name:
         yield Problem(Stage.SCHEMA, f"{path}.services.name", "a service needs a name")
     for name, text in (("name", services.name), ("namespace", services.namespace)):
+        if len(text) > LONGEST_NAME:
+            yield Problem(Stage.SCHEMA, f"{path}.services.{name}", f"longer than {LONGEST_NAME} characters")
         if text and not SUBDOMAIN.fullmatch(text):
             yield Problem(Stage.VALIDATOR, f"{path}.services.{name}", f"{text!r} is no name")
     beside = {

@@ -39,7 +39,7 @@ def policy(fact: KubernetesNetworkPolicy, dialect: Dialect) -> model.Policy | No
     if is_staged and (not dialect.has_staged or fact.staged_action == "Delete"):
         return None
     kind = Kind.STAGED_KUBERNETES_NETWORK_POLICY if is_staged else Kind.KUBERNETES_NETWORK_POLICY
-    types = {written.lower() for written in fact.policy_types} or {"ingress"}
+    types = set(fact.policy_types) & {"Ingress", "Egress"} or {"Ingress"}
     subject = (IS_KUBERNETES, *label_terms(fact.pod_selector), scopes.in_namespace(fact.namespace))
     return model.Policy(
         kind=kind,
@@ -50,8 +50,8 @@ def policy(fact: KubernetesNetworkPolicy, dialect: Dialect) -> model.Policy | No
         selector=selectors.conjunction(*subject),
         ingress=_rules(fact.ingress, fact.namespace, is_ingress=True),
         egress=_rules(fact.egress, fact.namespace, is_ingress=False),
-        is_ingress="ingress" in types,
-        is_egress="egress" in types,
+        is_ingress="Ingress" in types,
+        is_egress="Egress" in types,
         is_staged=is_staged,
         tie=naming.tie(kind, TIER, fact.namespace, fact.name, is_named_by_kind=dialect.is_named_by_kind),
     )

@@ -517,13 +517,37 @@ def test_types_are_defaulted_from_the_rules_for_files_only(spec, types):
         ({"ingress": [], "egress": []}, ("Ingress", "Egress")),
         ({"egress": []}, ("Egress",)),
         ({"ingress": [rule()], "egress": None}, ("Ingress",)),
-        ({"types": [], "egress": [rule()]}, ()),
         ({}, ("Ingress",)),
     ],
     ids=str,
 )
 def test_the_admission_policy_of_native_crds_looks_at_the_keys_that_are_there(spec, types):
     assert normalise(with_defaults(policy(**spec), door=Door.CRD)).types == types
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("NetworkPolicy", "types"), ("StagedKubernetesNetworkPolicy", "policyTypes")]
+)
+def test_the_schema_takes_no_empty_list_of_types_and_the_go_client_leaves_it_out(kind, name):
+    """api/config/crd: minItems 1."""
+    empty = policy(kind, **{name: []})
+
+    assert refused(with_defaults(empty, door=Door.CRD), Door.CRD)
+    assert not refused(with_defaults(empty), Door.VALIDATORS)
+
+
+@pytest.mark.parametrize("door", [Door.CRD, Door.VALIDATORS], ids=str)
+@pytest.mark.parametrize(
+    "obj",
+    [
+        calico("Tier", {"defaultAction": "Allow"}),
+        policy(ingress=[rule(source={"services": {"name": "s" * 254}})]),
+        policy(ingress=[rule(http={"paths": [{"exact": "/" * 1025}]})]),
+    ],
+    ids=lambda obj: obj["kind"],
+)
+def test_what_the_schema_refuses_both_doors_refuse(obj, door):
+    assert refused(obj, door)
 
 
 def test_defaults_of_staged_policies_and_tiers():
