@@ -37,10 +37,13 @@ class Group(Struct, frozen=True, kw_only=True):
     instance_id: str = ""
 
 
-def make(connection: Connection, group: Group) -> faust.App:
-    """An app in the group, not yet started. Call `app.finalize()` once its agent is attached."""
+def make(connection: Connection, group: Group, *, fetch_wait_ms: int | None = None) -> faust.App:
+    """An app in the group, not yet started. Call `app.finalize()` once its agent is attached.
+
+    `fetch_wait_ms`: how long a record may lie on the embedded broker before it is seen; None = the connection's.
+    """
     app = _app(connection, group)
-    app.transport.Consumer = _consumer_class(connection.fetch_wait_ms)  # type: ignore[misc]  # the only way in
+    app.transport.Consumer = _consumer_class(fetch_wait_ms or connection.fetch_wait_ms)  # type: ignore[misc]  # the only way in
     return app
 
 

@@ -3,11 +3,13 @@
 Law 1: what is asked of it waits for the log, never for a record's clock: `reached` answers once everything that lay in
 the facts partition when it was asked has been folded, or says that it did not come in time.
 Law 2: one task folds; folding and judging happen in threads under one lock, so that nobody sees half a change.
+Law 3: nothing is fetched while nobody asks, but for a look now and then: what comes later is folded at its own time.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -27,6 +29,7 @@ log = logging.getLogger(__name__)
 
 READ_SECONDS = 0.5
 RETRY_SECONDS = 1.0
+REST_SECONDS = 5.0  # what piles up meanwhile is folded in milliseconds
 START_BATCH = 2000
 
 
@@ -43,7 +46,8 @@ class Follower:
         self._lock = asyncio.Lock()
         self._epoch = 0
         self._position = 0
-        self._end = 0  # of the partition, when last asked
+        self._end = 0  # of the partition, when last asked: up to there somebody waits
+        self._asked = asyncio.Event()
         self._moved = asyncio.Condition()
         self._reader: PartitionReader | None = None
 
@@ -56,7 +60,7 @@ class Follower:
                     await self._begin(reader)
                     self._reader = reader
                     while True:
-                        await self._fold(await reader.read(timeout_seconds=READ_SECONDS, limit=START_BATCH))
+                        await self._read_on(reader)
             except UserError as error:
                 fail(error)
                 return
@@ -70,6 +74,9 @@ class Follower:
         try:
             async with asyncio.timeout(within_seconds):
                 end = await self._present_end()
+                if end > self._position:
+                    self._end = max(self._end, end)
+                    self._asked.set()
                 async with self._moved:
                     await self._moved.wait_for(lambda: self._position >= end)
         except TimeoutError:
@@ -102,8 +109,21 @@ class Follower:
         if epoch != self._epoch:
             async with self._lock:
                 self._history, self._epoch, self._position = History(self.cluster), epoch, bounds.beginning
+                self._end = 0
         self._end = max(self._end, bounds.end)
         reader.seek(self._position)
+
+    async def _read_on(self, reader: PartitionReader) -> None:
+        """What has come; behind the end that somebody waits for, a rest until the next one asks."""
+        records = await reader.read(timeout_seconds=READ_SECONDS, limit=START_BATCH)
+        if is_through := reader.position >= self._end:
+            reader.rest()
+            self._asked.clear()
+        await self._fold(records)
+        if is_through:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(REST_SECONDS):
+                    await self._asked.wait()
 
     async def _fold(self, records: Sequence[Record]) -> None:
         if not records:

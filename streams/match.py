@@ -15,10 +15,13 @@ from streams import faust_apps
 from streams.faust_apps import Group
 from streams.matching import Matcher
 
+FETCH_WAIT_MS = 1000
+"""On the embedded broker each fetch takes that long. A batch lies two seconds until it is judged: nothing is late."""
+
 
 def create_match_app(connection: Connection, topic_name: str, group: Group, matcher: Matcher) -> faust.App:
     """The app with its one agent, finalized, not started."""
-    app = faust_apps.make(connection, group)
+    app = faust_apps.make(connection, group, fetch_wait_ms=FETCH_WAIT_MS)
     topic = faust_apps.topic_of(app, topic_name)
 
     @app.agent(topic, name="match", concurrency=1)

@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 HARD_END_CODE = 4
 STOP_SECONDS = 10.0
-WATCH_SECONDS = 0.5
+WATCH_SECONDS = 2.0  # how soon a stream that ended by itself is noticed
 START_SECONDS = 10.0
 MEMBERSHIP = "consumer group"
 

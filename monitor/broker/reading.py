@@ -46,6 +46,7 @@ class PartitionReader:
         self._place = TopicPartition(topic, partition)
         self._fetch_wait_ms = fetch_wait_ms if fetch_wait_ms is not None else connection.fetch_wait_ms
         self._client: AIOKafkaConsumer | None = None
+        self._rests = False
         self.position = 0
 
     async def __aenter__(self) -> Self:
@@ -94,6 +95,9 @@ class PartitionReader:
     async def read(self, *, timeout_seconds: float, limit: int = BATCH) -> list[Record]:
         """Records in order, up to `limit`; none if none came in time."""
         client = self._opened()
+        if self._rests:
+            client.resume(self._place)
+            self._rests = False
         try:
             answer: dict[Any, list[Any]] = await client.getmany(
                 self._place, timeout_ms=int(timeout_seconds * 1000), max_records=limit
@@ -111,6 +115,11 @@ class PartitionReader:
         else:
             await self._pass_gap()
         return records
+
+    def rest(self) -> None:
+        """Ask the broker for nothing more until the next `read`: without this the client always fetches ahead."""
+        self._opened().pause(self._place)
+        self._rests = True
 
     async def read_to(self, end: int) -> AsyncIterator[list[Record]]:
         """Batches until every record below `end` was read. Waits as long as it takes: cancel to give up."""

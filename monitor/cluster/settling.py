@@ -12,7 +12,7 @@ from pathlib import Path
 from msgspec import Struct
 
 IN_PLACE_SECONDS = 1.0
-POLL_SECONDS = 0.4
+POLL_SECONDS = 0.5
 
 
 class Signature(Struct, frozen=True):

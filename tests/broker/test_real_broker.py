@@ -152,6 +152,21 @@ async def test_a_reader_follows_what_is_written_after_it_reached_the_end(connect
     assert (record.offset, reader.position) == (0, 1)
 
 
+async def test_a_reader_at_rest_goes_on_with_what_came_meanwhile(connection, installed):
+    tick = Tick(partition=0)
+    mark = fact_message(installed.facts.name, "", key_of("", tick), tick, source="assess")
+    read = []
+    async with Producer(connection) as producer, PartitionReader(connection, installed.facts.name, 0) as reader:
+        reader.seek(0)
+        for _ in range(3):
+            await producer.send_to(0, mark)
+            [record] = await reader.read(timeout_seconds=10)
+            reader.rest()
+            read.append(record.offset)
+
+    assert read == [0, 1, 2]
+
+
 async def test_a_place_behind_the_end_of_the_log_is_a_truncated_log(connection, installed):
     async with PartitionReader(connection, installed.facts.name, 0) as reader:
         reader.seek(50)
