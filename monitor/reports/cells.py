@@ -16,7 +16,6 @@ from typing import Any
 import msgspec
 
 _RISKY = frozenset("=+-@\t\r\n")
-_encode = msgspec.json.Encoder().encode
 
 
 @lru_cache(maxsize=4096)  # most stand in many rows
@@ -38,7 +37,8 @@ def lines(values: Iterable[str]) -> str:
 
 def time(at: datetime) -> str:
     """As JSON has it: ISO 8601, UTC."""
-    return _encode(at)[1:-1].decode()
+    told: str = msgspec.to_builtins(at)
+    return told
 
 
 def number(value: float) -> str:
