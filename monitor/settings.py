@@ -7,6 +7,7 @@ Defaults are the numbers of docs/architecture.md.
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -216,11 +217,9 @@ def load(file: Path | None = None, flags: Mapping[str, Any] | None = None) -> Se
     try:
         return Loaded(**(flags or {}))
     except ValidationError as error:
-        raise SettingsError(_explained(error, file)) from error
+        raise SettingsError(_explained(error, file, flags or {})) from error
     except PydanticSettingsError as error:
-        raise SettingsError(
-            f"environment: {error}; values of a section are written SEGMON_KAFKA__BOOTSTRAP=…"
-        ) from error
+        raise SettingsError(_undecoded()) from error
 
 
 def secret(value: SecretStr, file: Path | None, *, what: str) -> str:
@@ -240,6 +239,8 @@ def _check_file(file: Path | None) -> None:
         content = yaml.safe_load(file.read_text())
     except OSError as error:
         raise SettingsError(f"cannot read settings {file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{file}: settings are YAML, this is no text (byte {error.start})") from error
     except yaml.YAMLError as error:
         raise SettingsError(f"{file}: not YAML: {' '.join(str(error).split())}") from error
     if content is not None and not isinstance(content, dict):
@@ -256,25 +257,81 @@ def _check_variables() -> None:
             raise SettingsError(f"environment: unknown variable {name}{_nearest(section, Settings.model_fields)}")
 
 
-def _explained(error: ValidationError, file: Path | None) -> str:
-    place = f"settings ({file or 'no file'}, SEGMON_ variables, flags)"
+def _undecoded() -> str:
+    """Which variable it is that pydantic could not take apart: it names the section alone."""
+    for name, value in os.environ.items():
+        section, _, key = name.removeprefix("SEGMON_").lower().partition("__")
+        if not name.startswith("SEGMON_") or section not in Settings.model_fields:
+            continue
+        model = _section(section)
+        if model and not key:
+            return f"{name}: {section} is a section\n       fix: name the key too, as in SEGMON_KAFKA__BOOTSTRAP"
+        if (
+            model
+            and key in model.model_fields
+            and isinstance(model.model_fields[key].default, tuple)
+            and not _is_json_list(value)
+        ):
+            return f"{name}: is a list, written as JSON\n       fix: {name}='{json.dumps([value])}'"
+    return "environment: a variable cannot be read\n       fix: see docs/settings.md"
+
+
+def _is_json_list(value: str) -> bool:
+    try:
+        return isinstance(json.loads(value), list)
+    except ValueError:
+        return False
+
+
+def _explained(error: ValidationError, file: Path | None, flags: Mapping[str, Any]) -> str:
     lines = []
     for problem in error.errors():
-        at = ".".join(str(part) for part in problem["loc"])
+        loc = problem["loc"]
+        at, place = ".".join(str(part) for part in loc), _place(loc, file, flags)
         if problem["type"] == "extra_forbidden":
-            lines.append(f"{place}: unknown key {at!r}{_nearest(str(problem['loc'][-1]), _siblings(problem['loc']))}")
+            lines.append(f"{place}: unknown key {at!r}{_nearest(str(loc[-1]), _siblings(loc))}")
+        elif problem["type"] in {"model_type", "model_attributes_type"}:
+            lines.append(f"{place}: {at} is a section: its keys stand below it")
         else:
             lines.append(f"{place}: {at}: {problem['msg']}")
     return "\n".join(lines)
+
+
+def _place(loc: tuple[int | str, ...], file: Path | None, flags: Mapping[str, Any]) -> str:
+    """Who said it: flags win over variables, these over the file."""
+    said: Any = flags
+    for part in loc[:2]:
+        said = said.get(part) if isinstance(said, Mapping) else None
+    if said is not None:
+        return "flags"
+    variable = "SEGMON_" + "__".join(str(part) for part in loc[:2]).upper()
+    if file is None or variable in os.environ:
+        return variable
+    return f"{file}:{_line(yaml.compose(file.read_text()), loc)}"
+
+
+def _line(node: yaml.Node | None, loc: tuple[int | str, ...]) -> int:
+    """Of the key, or of the nearest one around it."""
+    line = 1
+    for part in loc:
+        for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
+            if key.value == part:
+                line, node = key.start_mark.line + 1, value
+    return line
 
 
 def _siblings(loc: tuple[int | str, ...]) -> Iterable[str]:
     """The keys that would be right where an unknown one stands."""
     if len(loc) == 1:
         return Settings.model_fields
-    section = Settings.model_fields.get(str(loc[0]))
-    model = section.annotation if section else None
-    return model.model_fields if isinstance(model, type) and issubclass(model, BaseModel) else ()
+    model = _section(str(loc[0]))
+    return model.model_fields if model else ()
+
+
+def _section(name: str) -> type[BaseModel] | None:
+    field = Settings.model_fields.get(name)
+    model = field.annotation if field else None
+    return model if isinstance(model, type) and issubclass(model, BaseModel) else None
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:

@@ -27,7 +27,7 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 BANNER = (
     "embedded broker: in memory, for a trial on this machine. One worker, about 5 MiB per partition "
-    "(some 5,000 objects), everything in it is gone at the end. For more, set kafka.bootstrap."
+    "(some 5,000 objects), everything in it is gone at the end. For more than that: docs/operating.md."
 )
 
 

@@ -145,6 +145,8 @@ def findings(
         raise CannotEvaluateError("; ".join(unevaluated) + "\n       fix: see `segmon doctor`")
     for line in unevaluated:
         typer.echo(f"last known: {line}", err=True)
+    if not rows and output is Output.TABLE:
+        typer.echo("no open findings" if not (domain or control or severity != "info") else "no such finding is open")
     raise typer.Exit(1 if rows else 0)
 
 
@@ -154,7 +156,8 @@ def _print_findings(rows: Sequence[queries.FindingRow], output: Output) -> None:
     if output is not Output.TABLE:
         columns = ("severity", "domain", "control", "subject", "since", "state", "sentence", "fix", "owner", "waiver")
         emit([finding_row(row) for row in rows], columns, output)
-    for row in rows if output is Output.TABLE else ():
+        return
+    for row in rows:
         typer.echo(posture_text.finding(row))
 
 

@@ -48,6 +48,8 @@ def end(cluster: Cluster, text: str) -> End:
     """UserError for a name that is not there, CannotEvaluateError for somebody without a verdict."""
     if _is_address(text):
         return _at_address(cluster.engine, text)
+    if _is_range(text):
+        raise UserError(f"{text} is a range\n       fix: give one address of it; `segmon reach` answers for ranges")
     parts = text.split("/")
     if parts[0] == "host" and len(parts) == 2:
         return _host(cluster.engine, parts[1])
@@ -63,6 +65,14 @@ def end(cluster: Cluster, text: str) -> End:
 def _is_address(text: str) -> bool:
     try:
         ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_range(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text, strict=False)
     except ValueError:
         return False
     return True

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import os
+import signal
 import sys
 from collections import UserDict
 from importlib import import_module
@@ -35,6 +39,9 @@ COMMANDS: Final = {
 }
 """Where each command, or group of commands, is found in `monitor.cli`."""
 
+_OF_THE_MACHINE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR})
+"""What a file system refuses: nothing of ours is broken, and the message names the file."""
+
 
 class _Commands(UserDict[str, Any]):
     """Commands by name. A command's module is imported when the command is asked for, and by help, which lists all."""
@@ -54,10 +61,23 @@ def _command(name: str, found: Any) -> Any:
     return get_group(app).commands[name]
 
 
+class _ReaderLeftError(Exception):
+    """Nobody reads standard output any more, as behind `| head`. Typer would end with 1, which here means findings."""
+
+
 class _Group(TyperGroup):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.commands = _Commands(COMMANDS)
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            try:
+                return super().invoke(ctx)
+            finally:
+                sys.stdout.flush()
+        except BrokenPipeError as error:
+            raise _ReaderLeftError from error
 
 
 app = typer.Typer(
@@ -100,17 +120,24 @@ def common(
 
 def main() -> None:
     """Exit codes: 0 evaluated, 1 findings, 2 usage or configuration, 3 could not evaluate, 4 internal."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without ✔ gets its number, not another answer
     try:
         app()
     except UserError as wrong:
         sys.exit(_told(f"error: {wrong}", wrong.exit_code))
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
+    except _ReaderLeftError:
+        _leave_quietly()
     except Exception as fault:  # noqa: BLE001 - the last door: an internal fault has its own exit code
         sys.exit(_told(*_explained(fault)))
+
+
+def _leave_quietly() -> None:
+    """As a program that SIGPIPE ends, with the code that a shell gives it, and no complaint of the interpreter."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(128 + signal.SIGPIPE)
 
 
 def _explained(fault: Exception) -> tuple[str, int]:
@@ -119,6 +146,8 @@ def _explained(fault: Exception) -> tuple[str, int]:
 
     if isinstance(fault, BrokerUnavailableError):
         return f"error: the broker does not answer: {fault}\n       fix: {AWAY_FIX}", 3
+    if isinstance(fault, OSError) and fault.errno in _OF_THE_MACHINE:
+        return f"error: {fault.filename or 'cannot write the answer'}: {fault.strerror}", 2
     return f"internal error: {type(fault).__name__}: {fault}\n       fix: run again with --debug, report it", 4
 
 

@@ -58,7 +58,7 @@ class Process:
         web = self.settings.web
         metrics = server.metrics_app(self.exposition, live=self._live, ready=lambda: health.readiness(self.health))
         metrics_at = await stack.enter_async_context(
-            server.serving(metrics, web.metrics_listen, setting="SEGMON_WEB__METRICS_LISTEN")
+            server.serving(metrics, web.metrics_listen, setting="--metrics-listen (SEGMON_WEB__METRICS_LISTEN)")
         )
         if store is None or not web.page_listen:
             return Served(metrics=metrics_at)
@@ -73,7 +73,7 @@ class Process:
             lambda: page.render(status.view()), style=page.asset("style.css"), script=page.asset("live.js")
         )
         page_at = await stack.enter_async_context(
-            server.serving(app, web.page_listen, setting="SEGMON_WEB__PAGE_LISTEN")
+            server.serving(app, web.page_listen, setting="--page-listen (SEGMON_WEB__PAGE_LISTEN)")
         )
         return Served(metrics=metrics_at, page=page_at)
 

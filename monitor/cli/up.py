@@ -13,7 +13,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -110,7 +110,7 @@ async def _run(wanted: Wanted) -> int:
 
     logs.configure("text" if sys.stderr.isatty() else "auto", "error")
     stop = asyncio.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
+    for name in _stopping():
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     async with _home(wanted) as home:
         if wanted.demo:
@@ -126,6 +126,13 @@ async def _run(wanted: Wanted) -> int:
                 typer.echo(f"restarting everything: {ended}", err=True)
             ends, told = ends_in_a_row(ends, lived_seconds=clock.monotonic() - begun), False
     raise StartError(f"the parts ended {RESTARTS} times in a row\n       fix: {_look_at_logs(wanted)}")
+
+
+def _stopping() -> Iterator[signal.Signals]:
+    """A terminal that is closed stops it as Ctrl-C does, unless nohup said otherwise."""
+    yield from (signal.SIGINT, signal.SIGTERM)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        yield signal.SIGHUP
 
 
 def _look_at_logs(wanted: Wanted) -> str:

@@ -49,11 +49,17 @@ def with_defaults(obj: Json, *, door: Door = Door.VALIDATORS) -> Json:
     if not isinstance(kind, str) or not isinstance(metadata, dict):
         return obj
     if kind not in CLUSTER_SCOPED:
-        obj = {**obj, "metadata": {**metadata, "namespace": metadata.get("namespace") or "default"}}
+        obj = {**obj, "metadata": {**metadata, "namespace": _namespace(metadata)}}
     if kind == "Namespace":
         return _named_namespace(obj)
     spec = obj.get("spec", {})
     return obj if not isinstance(spec, dict) else _with_spec(obj, kind, spec, door)
+
+
+def _namespace(metadata: Json) -> Any:
+    """What is there is kept, for the schema to judge: `namespace: n` is false, and no way to write `default`."""
+    namespace = metadata.get("namespace")
+    return "default" if namespace in {None, ""} else namespace
 
 
 def _with_spec(obj: Json, kind: str, spec: Json, door: Door) -> Json:

@@ -44,7 +44,7 @@ _DIFFERS = re.compile(
 )
 """A token that YAML 1.1 and 1.2 may read differently, or a key that is no text as it stands."""
 _AT_LINE = re.compile(r"line (\d+)")
-_LINE_OF_MARK = re.compile(r"YAML parse error at line (\d+)(?:, column \d+)?")
+_LINE_OF_MARK = re.compile(r"YAML parse error at line \d+(?:, column \d+)?|^line \d+: ")
 
 
 class Place(Struct, frozen=True, order=True):
@@ -272,6 +272,9 @@ def _objects(place: Place, value: Any, item: str = "", depth: int = 0) -> Iterat
         yield Problem(here, f"is {_kind_of_value(value)}, not a Kubernetes object")
         return
     items, kind = value.get("items"), value.get("kind")
+    if kind == "List" and not isinstance(items, list | None):
+        yield Problem(here, f"items is {_kind_of_value(items)}, not a list of objects")
+        return
     if not (isinstance(kind, str) and kind.endswith("List") and isinstance(items, list | None) and "spec" not in value):
         yield Document(here, value)
         return
@@ -290,4 +293,10 @@ def _of_list(member: Any, whole: dict[str, Any], kind: str) -> Any:
 
 
 def _kind_of_value(value: Any) -> str:
+    if value is None:
+        return "empty"
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, dict):
+        return "a mapping"
     return "a number" if isinstance(value, int | float) else "a text" if isinstance(value, str) else "a set"

@@ -49,10 +49,11 @@ def _int(loader: _Loader, node: yaml.ScalarNode) -> int:
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Hashable, Any]:
-    written = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-    if len(set(written)) != len(written):
-        twice = next(key for place, key in enumerate(written) if key in written[:place])
-        raise ValueError(f"line {node.start_mark.line + 1}: the key {twice!r} stands twice in one mapping")
+    written = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+    if len({key.value for key in written}) != len(written):
+        seen: set[str] = set()
+        twice = next(key for key in written if key.value in seen or seen.add(key.value))  # type: ignore[func-returns-value]  # add gives None
+        raise ValueError(f"line {twice.start_mark.line + 1}: duplicate mapping key: {twice.value!r}")
     loader.flatten_mapping(node)
     return {
         _key(loader.construct_object(key, deep=True)): loader.construct_object(part, deep=True)

@@ -48,7 +48,10 @@ def read(paths: Sequence[str], *, cluster: str = CLUSTER) -> Manifests:
     """All manifests under these files, folders and `-`. UserError for a path that is not there."""
     gathering = _Gathering(cluster)
     for source, data, is_named in _files(paths):
-        gathering.add(source, data, is_named=is_named)
+        if isinstance(data, OSError):
+            gathering.unread(source, data)
+        else:
+            gathering.add(source, data, is_named=is_named)
     if not gathering.sources:
         raise CannotEvaluateError(f"no manifests under {', '.join(paths)}: looked for {', '.join(sorted(SUFFIXES))}")
     return gathering.finished()
@@ -67,7 +70,7 @@ def read_texts(texts: Mapping[str, bytes], *, cluster: str = CLUSTER) -> Manifes
     return gathering.finished()
 
 
-def _files(paths: Sequence[str]) -> Iterator[tuple[str, bytes, bool]]:
+def _files(paths: Sequence[str]) -> Iterator[tuple[str, bytes | OSError, bool]]:
     """(name, content, whether it was named itself). A folder gives its files in the order of their names."""
     for path in paths:
         if path == STDIN:
@@ -76,7 +79,7 @@ def _files(paths: Sequence[str]) -> Iterator[tuple[str, bytes, bool]]:
             for file in _in_folder(path):
                 yield file, _content(file), False
         else:
-            yield path, _content(path), True
+            yield path, _named_content(path), True
 
 
 def _in_folder(folder: str) -> Iterator[str]:
@@ -87,14 +90,23 @@ def _in_folder(folder: str) -> Iterator[str]:
                 yield os.path.join(where, name)  # noqa: PTH118 - os.walk gives text, and thousands of it
 
 
-def _content(path: str) -> bytes:
+def _named_content(path: str) -> bytes:
+    match _content(path):
+        case FileNotFoundError():
+            raise UserError(f"{path}: no such file or folder\n       fix: --manifests takes files, folders or -")
+        case OSError() as error:
+            raise UserError(f"{path}: {error.strerror}")
+        case data:
+            return data
+
+
+def _content(path: str) -> bytes | OSError:
+    """Why it cannot be read hides no other file of a folder."""
     try:
         with Path(path).open("rb") as file:
             return file.read(documents.MOST_BYTES + 1)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file or folder\n       fix: --manifests takes files, folders or -") from None
     except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from None
+        return error
 
 
 class _Gathering:
@@ -109,6 +121,10 @@ class _Gathering:
         self._notes: list[str] = []
         self._facts: dict[FactKey, Fact] = {}
         self._where: dict[FactKey, Place] = {}
+
+    def unread(self, source: str, error: OSError) -> None:
+        self.sources += 1
+        self._problems.append(Problem(Place(source, 1), f"cannot be read: {error.strerror}"))
 
     def add(self, source: str, data: bytes, *, is_named: bool) -> None:
         self.sources += 1

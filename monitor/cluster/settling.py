@@ -1,7 +1,8 @@
 """When a changed file is taken: files are written in place or moved into place, and half a file must not count.
 
 Law 1: what has a new inode was moved into place (or is new): taken when two looks found it unchanged. What was written
-in place is taken when it was left alone for a second. Law 2: a file that is gone is gone at once.
+in place is taken when it was left alone for a second. Law 2: a file that is gone is gone at once; under another name it
+is taken in that same look, or a renaming would delete for a moment.
 """
 
 from __future__ import annotations
@@ -44,9 +45,8 @@ class Settling:
     def look(self, found: Mapping[str, Signature], *, at: float) -> tuple[list[str], list[str]]:
         """Files to read now, and files that are gone. The first look takes everything. `at`: monotonic seconds."""
         gone = [name for name in self._taken if name not in found]
-        for name in gone:
-            del self._taken[name]
-        ready = [name for name, signature in found.items() if self._is_ready(name, signature, at)]
+        moved = {self._taken.pop(name) for name in gone}
+        ready = [name for name, signature in found.items() if signature in moved or self._is_ready(name, signature, at)]
         self._taken.update((name, found[name]) for name in ready)
         self._candidates = {name: kept for name, kept in self._candidates.items() if name in found}
         self._is_first = False

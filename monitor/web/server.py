@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -74,6 +75,8 @@ def page_app(render: Callable[[], str], *, style: str, script: str) -> web.Appli
 async def serving(app: web.Application, listen: str, *, setting: str) -> AsyncIterator[str]:
     """Serve until the block ends; yields the address really listened on. AddressInUseError names the setting."""
     host, _, port = listen.rpartition(":")
+    if not port.isdecimal():
+        raise AddressInUseError(f"{listen!r} is no address\n       fix: write host:port with {setting}")
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
@@ -82,7 +85,7 @@ async def serving(app: web.Application, listen: str, *, setting: str) -> AsyncIt
             await site.start()
         except OSError as error:
             raise AddressInUseError(
-                f"cannot listen on {listen}: {error.strerror or error}\n"
+                f"cannot listen on {listen}: {os.strerror(error.errno) if error.errno else error}\n"
                 f"       fix: choose another address with {setting}"
             ) from error
         yield _address(runner)

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from msgspec import structs
@@ -249,6 +251,7 @@ def test_reach_of_files_loads_no_broker_database_settings_or_event_loop(tmp_path
         (("findings", "--database", "nonsense"), {}, "no database URL"),
         (("findings", "--database", "mysql://x/y"), {}, "PostgreSQL or SQLite"),
         (("findings",), {"SEGMON_KAFKKA__BOOTSTRAP": "x"}, "did you mean 'kafka'"),
+        (("watch", "--manifests", "/", "--metrics-listen", "nonsense"), {}, "write host:port with --metrics-listen"),
         (("--config", "/absent.yaml", "findings"), {}, "cannot read settings /absent.yaml"),
         (("up",), {}, "give one of --demo, --manifests DIR and --kubeconfig FILE"),
         (("up", "--demo", "--once", "--output", "csv"), {}, "'csv' is not one of 'table', 'json'"),
@@ -261,6 +264,47 @@ def test_what_a_person_can_mend_is_told_without_a_traceback(arguments, environme
     assert done.returncode == 2
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def pods(many):
+    """So many pods of one namespace, as YAML."""
+    return "".join(
+        f"---\napiVersion: v1\nkind: Pod\nmetadata: {{name: w{number}, namespace: shop}}\nspec: {{nodeName: n}}\n"
+        for number in range(many)
+    )
+
+
+def reached(folder, sink):
+    command = [sys.executable, "-m", "monitor.cli.main", "reach", "--manifests", str(folder), "--output", "json"]
+    return subprocess.run(command, stdout=sink, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("many", [1, 60], ids=["at the end", "in the middle"])
+def test_a_reader_that_leaves_ends_it_as_a_pipe_does_and_looks_like_no_finding(tmp_path, many):
+    (tmp_path / "pods.yaml").write_text(pods(many))
+    read, write = os.pipe()
+    os.close(read)
+
+    done = reached(tmp_path, write)
+    os.close(write)
+
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
+
+
+def test_a_full_disk_under_the_answer_is_told_as_such(tmp_path):
+    (tmp_path / "pods.yaml").write_text(pods(1))
+
+    with Path("/dev/full").open("w") as full:
+        done = reached(tmp_path, full)
+
+    assert (done.returncode, done.stderr) == (2, "error: cannot write the answer: No space left on device\n")
+
+
+def test_a_terminal_without_our_signs_gets_their_numbers_and_the_answer(record):
+    done = segmon("verify", "--database", record, PYTHONIOENCODING="latin-1")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("\\u2714 ")
 
 
 def test_a_broker_that_is_away_is_a_line_of_the_doctor(record):

@@ -120,22 +120,34 @@ def test_a_restart_goes_on_with_the_record_it_kept(tmp_path):
     assert [row["since"] for row in before["findings"]] == [row["since"] for row in after["findings"]]
 
 
-def test_ctrl_c_leaves_no_process_and_no_folder(tmp_path):
+def _listens_to_hangups():
+    """Also in a run that nohup began."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGHUP], ids=["ctrl-c", "closed terminal"])
+def test_a_stop_leaves_no_process_and_no_folder(tmp_path, how):
     log = tmp_path / "said"
     with log.open("w") as sink:
         process = subprocess.Popen(
-            command("--demo", "--data", tmp_path / "data", *QUIET), stdout=sink, stderr=sink, start_new_session=True
+            command("--demo", *QUIET),
+            stdout=sink,
+            stderr=sink,
+            start_new_session=True,
+            env=os.environ | {"TMPDIR": str(tmp_path)},
+            preexec_fn=_listens_to_hangups,  # noqa: PLW1509 - no threads here
         )
     until(lambda: "DOMAIN" in log.read_text(), within=60, what="the posture")
     children = subprocess.run(
         ["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=False
     ).stdout.split()
 
-    process.send_signal(signal.SIGINT)
+    process.send_signal(how)
     process.wait(timeout=30)
 
     assert process.returncode == 0
     assert len(children) == 3
+    assert list(tmp_path.iterdir()) == [log]
     until(lambda: not any(Path(f"/proc/{child}").exists() for child in children), within=10, what="children gone")
 
 
@@ -182,7 +194,7 @@ def test_an_address_in_use_is_told_once_with_its_fix_and_no_address_is_announced
 
     assert done.returncode == 2
     assert problem.startswith(f"error: cannot listen on {address}: ")
-    assert fix == "       fix: choose another address with SEGMON_WEB__PAGE_LISTEN"
+    assert fix == "       fix: choose another address with --page-listen (SEGMON_WEB__PAGE_LISTEN)"
     assert "http://" not in done.stdout
 
 

@@ -173,7 +173,22 @@ def test_what_is_no_text_is_said_to_be_none(data):
     assert "text" in the_problem(data).reason
 
 
-@pytest.mark.parametrize(("text", "what"), [("5", "a number"), ("hello", "a text")])
+@pytest.mark.usefixtures("_either_reader")
+def test_a_repeated_key_is_named_by_the_line_where_it_stands_again():
+    wrong = the_problem("# two objects without a marker between them\nkind: Pod\nspec: {n: yes}\nkind: Pod\n")
+
+    assert (wrong.place.line, "line" in wrong.reason) == (4, False)
+
+
+@pytest.mark.parametrize("items", ["5", "text", "{a: 1}"])
+def test_a_list_whose_items_are_no_list_is_a_problem(items):
+    assert "not a list of objects" in the_problem(f"apiVersion: v1\nkind: List\nitems: {items}\n").reason
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [("5", "a number"), ("hello", "a text"), ("true", "a boolean"), ('{"kind": "List", "items": [null]}', "is empty")],
+)
 def test_a_value_that_is_no_object_is_a_problem(text, what):
     assert what in the_problem(text).reason
 

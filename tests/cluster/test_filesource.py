@@ -41,5 +41,25 @@ def test_of_many_broken_files_three_are_named_and_the_others_counted(folder):
     assert reason.endswith("; and 2 more files")
 
 
+def test_a_file_under_another_name_takes_nothing_away_for_a_moment(folder):
+    (folder / "other.yaml").write_text(NAMESPACE.replace("shop", "other"))
+    files = ManifestFiles(folder, "prod")
+    before = files.look(at=SETTLED).facts
+
+    (folder / "shop.yaml").rename(folder / "moved.yaml")
+
+    assert files.look(at=SETTLED).facts == before
+
+
+def test_a_file_that_is_removed_takes_its_objects_along(folder):
+    (folder / "other.yaml").write_text(NAMESPACE.replace("shop", "other"))
+    files = ManifestFiles(folder, "prod")
+    files.look(at=SETTLED)
+
+    (folder / "shop.yaml").unlink()
+
+    assert {key.name for key in files.look(at=SETTLED).facts} == {"other"}
+
+
 def test_a_folder_without_a_broken_file_says_no_reason(folder):
     assert reason_of(folder, Kind.POD) is None

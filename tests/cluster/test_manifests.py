@@ -231,6 +231,13 @@ def test_a_label_that_yaml_reads_as_a_boolean_is_a_problem_as_it_is_for_kubectl(
     assert "labels" in made.problems[0].reason
 
 
+def test_a_namespace_that_yaml_reads_as_a_boolean_is_a_problem_and_not_the_default_one():
+    made = read(text="apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: n}\nspec: {}\n")
+
+    assert "metadata.namespace" in made.problems[0].reason
+    assert not found(made, Kind.NAMESPACE)
+
+
 @pytest.mark.parametrize(
     "body", [{"kind": "Pod"}, {"apiVersion": "v1", "metadata": {}}, {"kind": 5, "apiVersion": "v1"}]
 )
@@ -275,6 +282,16 @@ def test_a_stream_is_read_from_standard_input(monkeypatch):
 def test_a_path_that_is_not_there_is_named(tmp_path):
     with pytest.raises(UserError, match="nowhere"):
         manifests.read([str(tmp_path / "nowhere")])
+
+
+def test_a_file_of_a_folder_that_cannot_be_opened_hides_no_other(tmp_path):
+    (tmp_path / "gone.yaml").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "web.yaml").write_text(yaml.safe_dump(deployment("web", 1)))
+
+    made = manifests.read([str(tmp_path)])
+
+    assert [str(one) for one in made.problems] == [f"{tmp_path}/gone.yaml:1: cannot be read: No such file or directory"]
+    assert {name for _, name in found(made, Kind.POD)} == {"web-0"}
 
 
 def test_a_folder_without_manifests_cannot_be_evaluated(tmp_path):

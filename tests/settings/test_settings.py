@@ -88,6 +88,61 @@ def test_a_secret_is_read_from_its_file_and_never_printed(tmp_path):
     assert "hunter3" not in repr(loaded)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("cluster: a\nkafka:\n  security: ssl\n  bootstap: x\n", ":4: unknown key 'kafka.bootstap'"),
+        ("cluster: a\ntiming: {tick_seconds: soon}\n", ":2: timing.tick_seconds: "),
+        ("cluster: a\nkafka: [x]\n", ":2: kafka is a section"),
+    ],
+)
+def test_what_is_wrong_in_the_file_is_named_by_its_line(tmp_path, text, said):
+    file = tmp_path / "segmon.yaml"
+    file.write_text(text)
+
+    with pytest.raises(SettingsError) as wrong:
+        settings.load(file)
+
+    assert str(wrong.value).startswith(f"{file}{said}")
+
+
+def test_what_is_wrong_in_a_variable_is_named_by_the_variable(tmp_path, monkeypatch):
+    file = tmp_path / "segmon.yaml"
+    file.write_text("timing: {tick_seconds: 5}\n")
+    monkeypatch.setenv("SEGMON_TIMING__TICK_SECONDS", "soon")
+
+    with pytest.raises(SettingsError, match=r"^SEGMON_TIMING__TICK_SECONDS: timing\.tick_seconds: "):
+        settings.load(file)
+
+
+def test_a_list_in_a_variable_is_json_and_the_error_says_how(monkeypatch):
+    monkeypatch.setenv("SEGMON_COLLECT__FILES", "/var/log/kern.log")
+
+    with pytest.raises(SettingsError) as wrong:
+        settings.load()
+    told = str(wrong.value)
+    name, _, value = told.rpartition("fix: ")[2].partition("=")
+    monkeypatch.setenv(name, value.strip("'"))
+
+    assert told.startswith("SEGMON_COLLECT__FILES: is a list")
+    assert [str(each) for each in settings.load().collect.files] == ["/var/log/kern.log"]
+
+
+def test_a_section_as_a_variable_is_told_to_name_its_key(monkeypatch):
+    monkeypatch.setenv("SEGMON_KAFKA", "broker:9092")
+
+    with pytest.raises(SettingsError, match="SEGMON_KAFKA: kafka is a section"):
+        settings.load()
+
+
+def test_settings_that_are_no_text_are_named(tmp_path):
+    file = tmp_path / "segmon.yaml"
+    file.write_bytes(b"\x93\xe8\x00")
+
+    with pytest.raises(SettingsError, match=r"segmon\.yaml: settings are YAML, this is no text"):
+        settings.load(file)
+
+
 def test_a_wrong_value_names_its_key():
     with pytest.raises(SettingsError, match=r"log_level"):
         settings.load(None, {"log_level": "loud"})

@@ -8,7 +8,8 @@ HEAD = """# Settings
 
 Written from `monitor/settings.py`; do not edit. Flags win over variables, these over the file (`--config`,
 `SEGMON_CONFIG`), this over the defaults. An unknown key or variable is an error that names the nearest known one.
-[operating.md](operating.md) has an example.
+A list in a variable is JSON: `SEGMON_COLLECT__FILES='["/var/log/kern.log"]'`. [operating.md](operating.md) has
+an example of a file.
 """
 
 
