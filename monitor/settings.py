@@ -292,6 +292,10 @@ def _explained(error: ValidationError, file: Path | None, flags: Mapping[str, An
             lines.append(f"{place}: unknown key {at!r}{_nearest(str(loc[-1]), _siblings(loc))}")
         elif problem["type"] in {"model_type", "model_attributes_type"}:
             lines.append(f"{place}: {at} is a section: its keys stand below it")
+        elif problem["type"] == "string_pattern_mismatch":
+            lines.append(
+                f"{place}: {at}: {problem['input']!r} is no name: letters, digits, '.', '_' and '-', at most 63"
+            )
         else:
             lines.append(f"{place}: {at}: {problem['msg']}")
     return "\n".join(lines)

@@ -63,8 +63,15 @@ def _consumer_class(fetch_wait_ms: int) -> type[Consumer]:
     return Waiting
 
 
+class _App(faust.App):
+    """Leaves no folder behind: there are no tables, and nothing is kept in files."""
+
+    def _create_directories(self) -> None:
+        """Not even empty ones, which Faust would leave in the folder for temporary files."""
+
+
 def _app(connection: Connection, group: Group) -> faust.App:
-    return faust.App(
+    return _App(
         group.name,
         broker=[f"kafka://{address.strip()}" for address in connection.bootstrap.split(",")],
         broker_credentials=_credentials(connection),
@@ -81,7 +88,7 @@ def _app(connection: Connection, group: Group) -> faust.App:
         topic_disable_leader=True,
         autodiscover=False,
         store="memory://",
-        datadir=tempfile.gettempdir(),  # asked for, never written: no tables
+        datadir=tempfile.gettempdir(),  # asked for, never used: no tables
         web_enabled=False,
         loghandlers=[],
         reply_create_topic=False,

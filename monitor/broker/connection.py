@@ -74,6 +74,10 @@ def from_settings(kafka: settings.Kafka, *, is_embedded: bool = False) -> Connec
     )
     if connection.uses_sasl and not connection.username:
         raise settings.SettingsError(f"kafka.security is {kafka.security}: set kafka.username and kafka.password")
+    for address in connection.bootstrap.split(","):
+        _, colon, port = address.strip().rpartition(":")
+        if not address.strip() or (colon and not port.isdecimal()):
+            raise settings.SettingsError(f"kafka.bootstrap: {address!r} is no address\n       fix: write host:9092")
     tls_context(connection)
     return connection
 

@@ -74,7 +74,7 @@ def up(
     page_listen: Annotated[str | None, typer.Option(help="Address of the status page.", show_default=False)] = None,
 ) -> None:
     """Everything on this machine, without Kafka or PostgreSQL. Exit of --once: 1 findings, 3 could not evaluate."""
-    settings = loaded(ctx)
+    settings = loaded(ctx, {"cluster": cluster})
     if not (demo or manifests or kubeconfig):
         manifests, kubeconfig = settings.watch.manifests, settings.watch.kubeconfig
     if sum(map(bool, (demo, manifests, kubeconfig))) != 1:
@@ -150,12 +150,11 @@ def ends_in_a_row(before: int, *, lived_seconds: float) -> int:
 @asynccontextmanager
 async def _home(wanted: Wanted) -> AsyncIterator[Path]:
     """The folder of the record: kept with --data, and used by one `up` at a time."""
-    if wanted.data is None:
-        folder = Path(tempfile.mkdtemp(prefix="segmon-"))
-    else:
-        folder = wanted.data
-        folder.mkdir(parents=True, exist_ok=True)
-    (folder / "log").mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="segmon-")) if wanted.data is None else wanted.data
+    try:
+        (folder / "log").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--data {folder}: {error.strerror}\n       fix: name a folder that can be written") from error
     try:
         with (folder / "lock").open("w") as lock:
             try:

@@ -120,7 +120,9 @@ def content(file: Path) -> bytes:
         with file.open("rb") as opened:
             return opened.read(MOST_BYTES + 1)
     except OSError as error:
-        raise DeclaredError(f"{file}: {error.strerror}\n       fix: see --domains and --waivers") from None
+        raise DeclaredError(
+            f"{file}: {error.strerror}\n       fix: --domains and --waivers each name one file that can be read"
+        ) from None
 
 
 def _root(file: str, data: bytes) -> _At:
