@@ -13,10 +13,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
-import typer
 import yaml
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from deploy.command_line import UsageError, parse
 from deploy.compose_model import is_job, is_ours, load, model, prepared
 from parts.kafka import KafkaServer
 from parts.postgres import PostgresServer
@@ -24,13 +24,11 @@ from parts.process import CHECKOUT, free_port, program
 from parts.prometheus import amtool, promtool
 
 from monitor import settings
-from monitor.cli.main import app
 from monitor.web.exposition import Exposition
 from monitor.web.server import metrics_app, serving
 
 OPERATORS = ("/home/somebody/.kube/config", "/var/log")  # what WATCHED_… names, outside the checkout
 SERVED = {"postgres": {5432}, "prom/prometheus": {9090}, "prom/alertmanager": {9093}, "grafana/grafana": {3000}}
-UsageError = typer.BadParameter.__base__  # typer carries a click of its own
 HEALTH = {"prom/prometheus": "/-/ready", "prom/alertmanager": "/-/ready", "grafana/grafana": "/api/health"}
 
 
@@ -168,16 +166,6 @@ def commands(service):
         ends = {"&&", "||", ";", "done"}
         return [words[at + 1 : next(i for i in range(at, len(words)) if words[i] in ends)] for at in starts]
     return []
-
-
-def parse(arguments):
-    """As the command line does, but running nothing. UsageError for what it does not know."""
-    command, context = typer.main.get_command(app), None
-    while True:
-        context = command.make_context(command.name, list(arguments), parent=context)
-        if not hasattr(command, "resolve_command"):
-            return context
-        _, command, arguments = command.resolve_command(context, [*context._protected_args, *context.args])
 
 
 def test_every_command_and_flag_is_one_of_ours(services):
