@@ -9,6 +9,7 @@ Field names are the API's (Kubernetes, Calico v3) in snake case; the wire form u
 from __future__ import annotations
 
 import re
+import sys
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal
@@ -104,7 +105,8 @@ class FactKey(Struct, frozen=True, order=True, gc=False):
         parts = [unquote(part) for part in text.split("/")]
         if len(parts) != 4:
             raise ValueError(f"a fact key has 4 parts, not {len(parts)}: {text!r}")
-        return cls(parts[0], Kind(parts[1]), parts[2], parts[3])
+        # a cluster holds a hundred thousand keys, and has one name and few namespaces
+        return cls(sys.intern(parts[0]), Kind(parts[1]), sys.intern(parts[2]), parts[3])
 
 
 class _Wire(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from models.facts import HostEndpoint, Namespace, NetworkSet, Pod, ServiceAccount
@@ -18,11 +19,11 @@ LONGEST_GROUP = 253
 
 
 def namespace_profile(namespace: str) -> str:
-    return f"kns.{namespace}"
+    return sys.intern(f"kns.{namespace}")  # each pod of the namespace names it
 
 
 def account_profile(namespace: str, name: str) -> str:
-    return f"ksa.{namespace}.{name}"
+    return sys.intern(f"ksa.{namespace}.{name}")
 
 
 def namespace_labels(fact: Namespace) -> Mapping[str, str]:

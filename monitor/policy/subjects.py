@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from models.facts import FactKey, Kind
 from monitor.policy import model
@@ -62,6 +62,7 @@ class Subjects:
             self._take(old)
         new_class = None if new is None else self._join(subject, new)
         if new is not None and new_class is not None:
+            new = structs.replace(new, labels=new_class.labels)  # the class's dictionary: equal, and held once
             self._put(key, new, new_class)
         if old_class is not None and old_class is not new_class and self.classes.leave(subject, old_class):
             self.selections.remove_class(old_class)
