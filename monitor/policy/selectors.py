@@ -15,6 +15,7 @@ from msgspec import Struct, structs
 
 Labels = Mapping[str, str]
 
+LONGEST_LABEL = 512
 MAX_LENGTH = 100_000  # characters; an object in etcd is at most 1.5 MiB, a real selector some hundred
 MAX_DEPTH = 200  # nested brackets; deeper ones are written by fuzzers
 
@@ -273,8 +274,14 @@ def _next(text: str, at: int, *, after_label: bool) -> tuple[_Token, int]:
     if _CALL_BEGUN.match(text, at):
         return _call(text, at)
     if found := _LABEL.match(text, at):
-        return _Token("label", found.group(), at), found.end()
+        return _Token("label", _short(found.group(), at), at), found.end()
     raise SelectorError(f"unexpected character at {at + 1}: {text[at : at + 20]!r}")
+
+
+def _short(label: str, at: int) -> str:
+    if len(label) > LONGEST_LABEL:
+        raise SelectorError(f"the label at {at + 1} is longer than {LONGEST_LABEL} characters")
+    return label
 
 
 def _operator(text: str, at: int) -> tuple[_Token, int]:
@@ -290,7 +297,7 @@ def _call(text: str, at: int) -> tuple[_Token, int]:
     if not found:
         raise SelectorError(f"no closing bracket or no label name at {at + 1}: {text[at : at + 20]!r}")
     if found.group(2):
-        return _Token("has", found.group(2), at), found.end()
+        return _Token("has", _short(found.group(2), at), at), found.end()
     return _Token(found.group(1), "", at), found.end()
 
 

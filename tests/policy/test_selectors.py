@@ -95,11 +95,21 @@ def test_a_missing_label_is_unequal_and_has_nothing_else(text, is_true):
         ("()", "a label"),
         ("!", "at the end"),
         ("'x'", "a label"),
+        (f"a == 'x' && {'k' * 513} == 'y'", "at 13"),
+        (f"has({'k' * 513})", "at 1"),
     ],
+    ids=lambda text: text[:20],
 )
 def test_what_is_refused_is_refused_with_its_place(text, place):
     with pytest.raises(SelectorError, match=place):
         selectors.parse(text)
+
+
+def test_a_label_has_up_to_512_characters():
+    """libcalico-go/lib/selector/tokenizer: MaxLabelLength."""
+    longest = "k" * 512
+
+    assert selectors.parse(f"has({longest}) && {longest} == 'x'").matches({longest: "x"})
 
 
 @pytest.mark.parametrize("bracket", ["(", "!(", "a == 'b' && (", "a == 'b' || !("])
