@@ -3,12 +3,14 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from msgspec import structs
+from sqlalchemy.exc import OperationalError
 from store.recordings import START, control, failing, passing, posture, recording, seen, subject
 
 from models.compliance import Domain, Outcome
@@ -301,6 +303,22 @@ def test_a_full_disk_under_the_answer_is_told_as_such(tmp_path):
         done = reached(tmp_path, full)
 
     assert (done.returncode, done.stderr) == (2, "error: cannot write the answer: No space left on device\n")
+
+
+def test_a_full_disk_under_the_record_is_told_as_such(tmp_path, monkeypatch, capsys):
+    """SQLite is asked for a file of one page: what it then says is what it says on a full disk."""
+    with sqlite3.connect(tmp_path / "small.db") as small:
+        small.execute("PRAGMA max_page_count = 1")
+        with pytest.raises(sqlite3.OperationalError) as full:
+            small.execute("CREATE TABLE t (x)")
+    wrapped = OperationalError("CREATE TABLE t (x)", {}, full.value)
+    monkeypatch.setattr(main, "app", lambda: (_ for _ in ()).throw(wrapped))
+
+    with pytest.raises(SystemExit) as ended:
+        main.main()
+
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("error: the disk that holds the record is full\n       fix: ")
 
 
 def test_a_terminal_without_our_signs_gets_their_numbers_and_the_answer(record):
