@@ -258,6 +258,8 @@ async def _load_file(file: Path, context: str, configuration: Configuration) -> 
             persist_config=False,  # read-only: also towards the user's file
         )
     except Exception as error:  # the loader raises what it likes; all of it is about the file or its plugin
+        if isinstance(error, TypeError | AttributeError):  # of what the loader takes for a mapping
+            raise UserError(f"{file} is no kubeconfig\n       fix: name one, as in ~/.kube/config") from error
         where = f"kubeconfig {file}" + (f", context {context!r}" if context else "")
         raise UserError(f"{where}: cannot be used: {_words(error)}") from error
 

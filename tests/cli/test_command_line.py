@@ -305,6 +305,15 @@ def test_a_full_disk_under_the_answer_is_told_as_such(tmp_path):
     assert (done.returncode, done.stderr) == (2, "error: cannot write the answer: No space left on device\n")
 
 
+def test_a_file_that_is_no_kubeconfig_is_told_as_such(tmp_path):
+    file = tmp_path / "config"
+    file.write_text("text\n")
+
+    done = segmon("reach", "--kubeconfig", file)
+
+    assert (done.returncode, done.stderr.partition("\n")[0]) == (2, f"error: {file} is no kubeconfig")
+
+
 def test_a_full_disk_under_the_record_is_told_as_such(tmp_path, monkeypatch, capsys):
     """SQLite is asked for a file of one page: what it then says is what it says on a full disk."""
     with sqlite3.connect(tmp_path / "small.db") as small:
