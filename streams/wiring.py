@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, NoReturn
@@ -17,12 +18,13 @@ from typing import Any, NoReturn
 import faust
 from msgspec import Struct
 
+from models.errors import UserError
 from monitor import clock
 from monitor.broker.connection import BrokerError, BrokerUnavailableError, Connection
 from monitor.broker.epochs import CREATE
 from monitor.broker.producing import Producer
 from monitor.broker.topics import Topics
-from monitor.store import Store, is_transient
+from monitor.store import DISK_FULL, Store, is_disk_full, is_transient
 from streams import faust_apps
 from streams.assess import Ownership, create_assess_app
 from streams.desk import Desk
@@ -60,6 +62,13 @@ def end_hard(why: str) -> NoReturn:
     log.critical("ending hard: %s", why)
     logging.shutdown()
     os._exit(HARD_END_CODE)
+
+
+def end_to_be_mended(what: str) -> NoReturn:
+    """As `end_hard`, where each further try would end alike: with the code and the words of what a person mends."""
+    with contextlib.suppress(OSError):  # a full disk may hold the log too
+        print(f"error: {what}", file=sys.stderr, flush=True)  # noqa: T201 - where `segmon up` reads it
+    os._exit(UserError.exit_code)
 
 
 async def run_assess(parts: Parts, stop: asyncio.Event) -> None:
@@ -135,6 +144,8 @@ def _retrying(parts: Parts, stop: asyncio.Event) -> Retrying:
         return isinstance(error, BrokerUnavailableError) or is_transient(error)
 
     def count(error: BaseException) -> None:
+        if is_disk_full(error):
+            end_to_be_mended(DISK_FULL)
         if not isinstance(error, BrokerUnavailableError):
             parts.observer.database_error("transient" if is_transient(error) else "permanent")
 

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Collection, Sequence
@@ -17,10 +18,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from models.errors import UserError
+from monitor.store.errors import DISK_FULL
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _STOP_SECONDS = 10.0
 _TAIL_BYTES = 4000
+_FULL_BYTES = 1 << 20
 
 
 class ChildEndedError(Exception):
@@ -67,6 +70,8 @@ async def ended(process: asyncio.subprocess.Process, name: str, log: Path) -> No
 
 def mendable(code: int, log: Path) -> UserError | None:
     """What a person must mend, in the words of the child that ended with `code`: its last `error: …`."""
+    if code == UserError.exit_code and shutil.disk_usage(log.parent).free < _FULL_BYTES:
+        return UserError(DISK_FULL)  # its words may have found no room either
     _, found, said = _tail(log).rpartition("error: ")
     return UserError(said.strip()) if found and code == UserError.exit_code else None
 

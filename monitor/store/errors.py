@@ -25,6 +25,9 @@ class Fenced(Exception):  # noqa: N818 - named for what happened
 # lock not available (55P03), system error (58).
 _PASSING_CLASSES = ("08", "40", "53", "57", "58")
 _PASSING_STATES = frozenset({"55P03"})
+DISK_FULL = "the disk that holds the record is full\n       fix: free space, or give --data DIR elsewhere"
+"""Of the embedded store."""
+
 _SQLITE_PASSING = ("locked", "busy", "disk is full", "disk i/o error", "unable to open")
 
 

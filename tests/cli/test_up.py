@@ -288,6 +288,20 @@ async def test_what_a_part_ends_with_decides_whether_it_is_started_anew(tmp_path
     assert "it is so" in str(told.value)
 
 
+def test_a_disk_that_fills_under_the_record_stops_everything_with_the_fix(tmp_path):
+    """A disk of 900 kB, in a mount namespace of its own: the schema fits in, the first evaluation does not."""
+    room = tmp_path / "room"
+    room.mkdir()
+    small = ["unshare", "--mount", "--map-root-user", "sh", "-c", 'mount -t tmpfs -o size=900k none "$0" && exec "$@"']
+    arguments = command("--manifests", DEMO / "cluster", "--data", room, *QUIET)
+    done = subprocess.run([*small, room, *arguments], capture_output=True, text=True, timeout=150, check=False)
+
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: the disk that holds the record is full\n       fix: free space, or give --data DIR elsewhere\n",
+    )
+
+
 def test_two_ups_do_not_share_a_folder(tmp_path):
     import fcntl
 
