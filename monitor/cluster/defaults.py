@@ -49,17 +49,11 @@ def with_defaults(obj: Json, *, door: Door = Door.VALIDATORS) -> Json:
     if not isinstance(kind, str) or not isinstance(metadata, dict):
         return obj
     if kind not in CLUSTER_SCOPED:
-        obj = {**obj, "metadata": {**metadata, "namespace": _namespace(metadata)}}
+        obj = {**obj, "metadata": {**metadata, "namespace": _or(metadata.get("namespace"), "default")}}
     if kind == "Namespace":
         return _named_namespace(obj)
     spec = obj.get("spec", {})
     return obj if not isinstance(spec, dict) else _with_spec(obj, kind, spec, door)
-
-
-def _namespace(metadata: Json) -> Any:
-    """What is there is kept, for the schema to judge: `namespace: n` is false, and no way to write `default`."""
-    namespace = metadata.get("namespace")
-    return "default" if namespace in {None, ""} else namespace
 
 
 def _with_spec(obj: Json, kind: str, spec: Json, door: Door) -> Json:
@@ -124,7 +118,10 @@ def _with_policy_types(spec: Json) -> Json:
 
 
 def _or(given: object, default: str) -> object:
-    """What is given, of whatever type: only an absent or an empty text is defaulted."""
+    """What is given, of whatever type, for the schema to judge: only an absent or an empty text is defaulted.
+
+    `namespace: n` is false, and no way to write `default`.
+    """
     return default if given is None or given == "" else given
 
 
