@@ -143,13 +143,14 @@ def _retrying(parts: Parts, stop: asyncio.Event) -> Retrying:
     def passes(error: BaseException) -> bool:
         return isinstance(error, BrokerUnavailableError) or is_transient(error)
 
-    def count(error: BaseException) -> None:
+    def met(error: BaseException) -> None:
+        """Counted; a full disk under the embedded record is nothing to try again."""
         if is_disk_full(error):
             end_to_be_mended(DISK_FULL)
         if not isinstance(error, BrokerUnavailableError):
             parts.observer.database_error("transient" if is_transient(error) else "permanent")
 
-    return Retrying(is_transient=passes, give_up=end_hard, stop=stop, on_error=count)
+    return Retrying(is_transient=passes, give_up=end_hard, stop=stop, on_error=met)
 
 
 @asynccontextmanager

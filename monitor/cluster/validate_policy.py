@@ -23,6 +23,7 @@ from monitor.cluster.validate_rule import (
     rule_problems,
     selector_problems,
 )
+from monitor.policy import selectors
 
 MOST_RULES = 1024
 STAGED_ACTIONS = frozenset({"Set", "Delete", "Learn", "Ignore"})
@@ -40,7 +41,6 @@ _LABEL_NAME = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _TIER_NAME = re.compile(_LABEL_NAME)
 _GLOBAL_POLICY_NAME = re.compile(rf"({_LABEL_NAME}\.)?{_LABEL_NAME}")
 _POLICY_NAME = re.compile(rf"({_LABEL_NAME}(\.{_LABEL_NAME})?|(knp|ossg)\.default\.{SUBDOMAIN.pattern})")
-_SELECTOR_KEY = re.compile(r"[a-zA-Z0-9_./-]{1,512}")
 _INTERFACE = re.compile(r"\*|[a-zA-Z0-9_.-]{1,15}")
 _FELIX_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,128}")
 
@@ -235,7 +235,7 @@ def _label_selector_problems(selector: LabelSelector | None, path: str) -> Itera
         return
     requirements = selector.match_expressions
     for key in (*selector.match_labels, *(each.key for each in requirements)):
-        if not _SELECTOR_KEY.fullmatch(key):
+        if not selectors.is_label(key):
             yield Problem(Stage.FELIX, path, f"{key!r} is no label key")
     listed = (value for each in requirements if each.operator in {"In", "NotIn"} for value in each.values)
     for value in (*selector.match_labels.values(), *listed):

@@ -216,6 +216,11 @@ def prefixed(node: Node, prefix: str) -> Node:
     return node.mapped(change)
 
 
+def is_label(key: str) -> bool:
+    """Whether a selector can name it."""
+    return len(key) <= LONGEST_LABEL and _LABEL.fullmatch(key) is not None
+
+
 def keys(node: Node) -> frozenset[str]:
     """The label keys that the selector looks at."""
     return frozenset(leaf.key for leaf in node.leaves() if isinstance(leaf, KeyTest))
