@@ -18,6 +18,8 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from monitor.cluster.yaml_forms import Forms, Readers
+
 try:
     import yaml_rs
 except ImportError:  # no wheel for this machine: the slower reader gives the same answers
@@ -122,9 +124,9 @@ def _values(text: str) -> Iterator[tuple[int, Callable[[], Any]]]:
         if _looks_like_json_stream(text):
             yield from _json_stream(text)
             return
-    reader = _chosen(text)
+    forms = Forms(_readers())
     for line, chunk in _chunks(text):
-        yield line, lambda chunk=chunk: reader(chunk)  # type: ignore[misc]  # mypy has no type for a default in a lambda
+        yield line, lambda chunk=chunk: forms.value(chunk)  # type: ignore[misc]  # mypy has no type for a default in a lambda
 
 
 # --- JSON --------------------------------------------------------------------------------------------------------
@@ -188,15 +190,13 @@ def _chunks(text: str) -> Iterator[tuple[int, str]]:
     starts = sorted({1, *(found.start() + 1 for marker in _MARKERS for found in marker.finditer(text))})
     line = 1
     for start, stop in pairwise((*starts, len(text))):
-        chunk = text[start:stop]
-        newlines = chunk.count("\n")
-        begun = chunk[3:] if chunk[:3] in {"---", "..."} else chunk
-        remarks = _REMARKS.match(begun)
-        skipped = remarks.end() if remarks else 0
-        content = begun[skipped:]
+        begun = start + 3 if text.startswith(("---", "..."), start) else start
+        remarks = _REMARKS.match(text, begun, stop)
+        first = remarks.end() if remarks else begun
+        content = text[first:stop]
         if content and not content.isspace() and not _is_only_directives(content):
-            yield line + begun.count("\n", 0, skipped), content
-        line += newlines
+            yield line + text.count("\n", start, first), content
+        line += text.count("\n", start, stop)
 
 
 def _is_only_directives(content: str) -> bool:
@@ -204,17 +204,10 @@ def _is_only_directives(content: str) -> bool:
     return content[0] == "%" and all(line[:1] in {"", "#", "%"} for line in content.split("\n"))
 
 
-def _chosen(text: str) -> Callable[[str], Any]:
-    """The reader of a file: whole files in which nothing can differ are not looked at document by document."""
+def _readers() -> Readers:
     if yaml_rs is None:
-        return _slow
-    return _fast if not _may_differ(text) else lambda chunk: (_slow if _may_differ(chunk) else _fast)(chunk)
-
-
-def _may_differ(text: str) -> bool:
-    """Manifests repeat themselves: each line, and each token, is looked at once."""
-    lines = set(text.split("\n"))
-    return any(_DIFFERS.search(token) for token in set(" ".join(lines).split()))
+        return Readers(_slow, _slow, lambda _: False)
+    return Readers(_fast, _slow, lambda token: _DIFFERS.search(token) is not None)
 
 
 def _fast(chunk: str) -> Any:
@@ -265,7 +258,7 @@ def _told(chunk: str, message: str) -> _UnreadableError:
 
 def _objects(place: Place, value: Any, item: str = "", depth: int = 0) -> Iterator[Document | Problem]:
     """The object, or those of a List; a bare sequence of objects is taken as one."""
-    here = Place(place.source, place.line, item)
+    here = Place(place.source, place.line, item) if item else place
     if isinstance(value, list):
         value = {"kind": "List", "items": value}
     if not isinstance(value, dict):
