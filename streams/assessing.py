@@ -69,6 +69,15 @@ def fold(known: Known, facts: Iterable[Incoming]) -> None:
         known.is_waiver_changed |= fact.key is not None and fact.key.kind is Kind.WAIVER
 
 
+def may_be_judged(known: Known, part: Slice) -> bool:
+    """Whether the slice can be evaluated once it is folded: only a mark ends what blocks that."""
+    if not part.is_live:
+        return False
+    times = [fact.at for fact in part.facts]
+    at = max(times if known.log_at is None else [known.log_at, *times])
+    return not known.state.blocked(at) or bool(_of_kinds(part.facts, MARK_KINDS))
+
+
 def recording(known: Known, part: Slice, place: Place, remembered: Remembered) -> Recording:
     """Fold the slice, judge it if it is live and the cluster is read in full."""
     weighed = _folded_and_weighed(known, part)

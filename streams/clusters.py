@@ -88,7 +88,7 @@ class Cluster:
             await self._bury(part)
             remembered = assessing.Remembered()
             is_first = not self._known.is_reconciled
-            if part.is_live and is_first:
+            if is_first and assessing.may_be_judged(self._known, part):
                 remembered = await self._retried("remembering", self._remembered, still_ours)
             recording = await self._in_thread(part.facts, self._recording, part, remembered)
             await self._record(recording, part, still_ours)
