@@ -28,13 +28,17 @@ class Foremost(Generic[T]):
     def __init__(self, rank: Callable[[T], Any]) -> None:
         self._rank = rank
         self._rows: list[T] = []
+        self._last: Any = None  # rank: what stands behind it is not among the first
         self.count = 0
 
     def add(self, row: T) -> None:
         self.count += 1
+        if self._last is not None and self._rank(row) > self._last:
+            return
         self._rows.append(row)
         if len(self._rows) > 4 * LISTED:
             self._rows = self.rows
+            self._last = self._rank(self._rows[-1])
 
     def merge(self, other: Foremost[T]) -> None:
         self.count += other.count
@@ -190,7 +194,7 @@ class Counted:
         self._states[finding.state] += 1
         self._states["at start"] += finding.was_open_at_start
         of_all = self._severities.setdefault(finding.severity, Severities())
-        of_all.opened += any(move.transition == "opened" for move in finding.history[:1])  # before all else
+        of_all.opened += bool(finding.history) and finding.history[0].transition == "opened"
         of_all.reopened += finding.reopened
         if finding.resolved_after_seconds is not None:
             of_all.resolved += 1

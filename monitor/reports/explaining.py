@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from msgspec import structs
 
 from monitor.reports.content import ControlMove, ControlSection, Met, Span
-from monitor.store.periods import ChangeRow, Happening
+from monitor.store.periods import Happening
 
 SLICE = timedelta(seconds=5)
 """The log time that one slice of facts spans at most (docs/architecture.md, a change in the cluster)."""
@@ -26,19 +26,21 @@ NAMED = 3
 class Changes:
     """When what decides was changed, and how, in short."""
 
-    def __init__(self) -> None:
+    def __init__(self, rows: Iterable[tuple[datetime, str, str, str, str]]) -> None:
+        """At, change, kind, namespace and name of each, in the order of time."""
         self._at: list[datetime] = []
         self._words: list[str] = []
-
-    def add(self, row: ChangeRow) -> None:
-        """In the order of time."""
-        name = f"{row.namespace}/{row.name}" if row.namespace else row.name
-        self._at.append(row.at)
-        self._words.append(f"{row.change} {row.kind} {name}")
+        for at, change, kind, namespace, name in rows:
+            self._at.append(at)
+            self._words.append(f"{change} {kind} {namespace}/{name}" if namespace else f"{change} {kind} {name}")
 
     def just_before(self, at: datetime) -> list[str]:
         """Newest first."""
-        return self._words[bisect_right(self._at, at - SLICE) : bisect_right(self._at, at)][::-1]
+        end = begin = bisect_right(self._at, at)
+        since = at - SLICE
+        while begin and self._at[begin - 1] > since:
+            begin -= 1
+        return self._words[begin:end][::-1]
 
     def last_before(self, at: datetime) -> datetime | None:
         place = bisect_right(self._at, at)
@@ -74,10 +76,10 @@ class Moments:
     def explained(self, section: ControlSection, changes: Changes) -> ControlSection:
         spans = list(section.spans)
         for place, span in enumerate(section.spans):
-            words = {at: self._words(section.control, at, changes) for at in self._ends(span)}
-            if not words:
+            if not span.is_breach:
                 continue
-            began, ended = words.get(span.from_at, ()), words.get(span.to_at, ())
+            began = self._words(section.control, span.from_at, changes)
+            ended = self._words(section.control, span.to_at, changes)
             if began and place and spans[place - 1].met is Met.NOT_EVALUATED:
                 began = ("found at the first evaluation", *began)
             if place + 1 < len(spans) and (after := spans[place + 1]).met is Met.NOT_EVALUATED:
@@ -86,7 +88,10 @@ class Moments:
         return structs.replace(section, spans=tuple(spans))
 
     def _words(self, control: str, at: datetime, changes: Changes) -> tuple[str, ...]:
-        moves = self._moves[control][at]
+        """None for the period's own ends."""
+        moves = self._moves[control].get(at)
+        if moves is None:
+            return ()
         more = self._more[control, at] if len(moves) == NAMED else 0
         before = changes.just_before(at)
         return (*moves, *_counted(more), *before[:NAMED], *_counted(len(before) - NAMED))

@@ -24,8 +24,8 @@ class Following:
         changed = periods.changed_in(connection, scope, standing)
         arrived = {name for name, domain in changed if standing[name].move.domain != domain}
         self._moved: dict[str, str] = {}  # to the domain that it belonged to last
-        for move in periods.moves_of(connection, scope, arrived.union(periods.wandered(connection, scope))):
-            self._moved[move.finding_id] = move.domain
+        for course in periods.courses_of(connection, scope, arrived.union(periods.wandered(connection, scope))):
+            self._moved[course.last.finding_id] = course.last.domain
         self._standing_moved = {name: standing.pop(name) for name in self._moved if name in standing}
         self._standing: dict[str, list[Standing]] = {}
         for stood in standing.values():
@@ -34,10 +34,10 @@ class Following:
     def of(self, connection: Connection, domain: str) -> Iterator[Trace]:
         """By control, subject and id; those that came from another domain behind them."""
         begin = self._scope.from_at
-        moves = periods.moves(connection, self._scope, domain, but=self._moved)
-        yield from traces(self._standing.get(domain, ()), moves, begin)
+        courses = periods.courses(connection, self._scope, domain, but=self._moved)
+        yield from traces(self._standing.get(domain, ()), courses, begin)
         arrived = sorted(name for name, last in self._moved.items() if last == domain)
         if arrived:
             stood = [self._standing_moved[name] for name in arrived if name in self._standing_moved]
             stood.sort(key=lambda each: each.move.place)
-            yield from traces(stood, periods.moves_of(connection, self._scope, arrived), begin)
+            yield from traces(stood, periods.courses_of(connection, self._scope, arrived), begin)

@@ -46,8 +46,7 @@ def gather(connection: Connection, scope: Scope, making: Making, pack: Pack, pro
     """
     first = check(connection, scope, making.at)
     gathering = _Gathering(connection, scope, first, pack)
-    gathering.changes_and_gaps()
-    gathering.domains(progress)
+    gathering.rows(progress)
     return gathering.report(making)
 
 
@@ -94,22 +93,15 @@ class _Gathering:
         self._telling = Telling(connection, scope, first)
         self._sums = Sums()
 
-    def changes_and_gaps(self) -> None:
-        scope, counted = self._scope, self._sums.counted
-        for change in self._pack.changes(periods.policy_changes(self._connection, scope)):
-            self._telling.changes.add(change)
-            counted.change(change)
-        for gap in self._pack.gaps(queries.gaps(self._connection, scope.cluster, scope.from_at, scope.to_at)):
-            counted.gap(gap)
-
-    def domains(self, progress: Progress) -> None:
-        """In the order of their ids, whoever writes them."""
+    def rows(self, progress: Progress) -> None:
+        """All of them: changes, gaps, and domains in the order of their ids, whoever writes them."""
         count = len(self._telling.described)
         snapshot = connecting.exported(self._connection) if count >= sharing.MANY else ""
-        with self._pack.domains():
-            if snapshot:
-                self._shared(count, snapshot, progress)
-            else:
+        if snapshot:
+            self._shared(count, snapshot, progress)
+        else:
+            self._changes_and_gaps()
+            with self._pack.domains():
                 for number in range(count):
                     progress(number, count)
                     self._telling.domain(self._connection, self._pack, number, self._sums)
@@ -119,13 +111,21 @@ class _Gathering:
         untaken = sharing.Untaken(count)
         own = 0
         with sharing.helped(lambda: self._help(untaken, snapshot)) as helper:
-            for number in untaken.from_front():
-                progress(untaken.taken, count)
-                self._telling.domain(self._connection, self._pack, number, self._sums)
-                own += 1
-            self._sums.merge(helper.result())
-        for number in range(own, count):
-            self._pack.join(number)
+            self._changes_and_gaps()
+            with self._pack.domains():
+                for number in untaken.from_front():
+                    progress(untaken.taken, count)
+                    self._telling.domain(self._connection, self._pack, number, self._sums)
+                    own += 1
+                self._sums.merge(helper.result())
+                self._pack.join(range(own, count))
+
+    def _changes_and_gaps(self) -> None:
+        scope, counted = self._scope, self._sums.counted
+        for change in self._pack.changes(periods.policy_changes(self._connection, scope)):
+            counted.change(change)
+        for gap in self._pack.gaps(queries.gaps(self._connection, scope.cluster, scope.from_at, scope.to_at)):
+            counted.gap(gap)
 
     def _help(self, untaken: sharing.Untaken, snapshot: str) -> Sums:
         """In the other process: domains from the back, each into files of its own."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from math import fsum
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from monitor.reports.content import ControlSection, Met, Result, Span, Worst
 from monitor.store.periods import DomainSpan
@@ -69,42 +69,48 @@ def spans(rows: Sequence[StatusRow], being: Existence, begin: datetime) -> list[
     found: list[Span] = []
     if being.unseen_until is not None:
         found.append(Span(met=Met.NOT_EVALUATED, from_at=begin, to_at=being.unseen_until, reason=BEFORE_EVIDENCE))
-    at = 0
-    for start, stop in being.spans:
-        seen = start
-        while at < len(rows) and rows[at].from_at < stop:
-            row = rows[at]
-            opens, closes = max(row.from_at, seen), min(row.to_at or stop, stop)
-            _append(found, Met.NOT_EVALUATED, (seen, opens), NO_STATUS)
-            _append(found, met(row), (opens, closes), _reason(row))
-            seen = max(seen, closes)
-            if (row.to_at or stop) > stop:
-                break  # it goes on where the domain does
-            at += 1
-        _append(found, Met.NOT_EVALUATED, (seen, stop), NO_STATUS)
+    kind, reason, since, until = Met.NOT_EVALUATED, "", begin, begin  # what goes on
+    for next_kind, next_reason, start, stop in _stretches(rows, being):
+        if next_kind is kind and start == until and next_reason == reason:
+            until = stop
+            continue
+        if since < until:
+            found.append(Span(met=kind, from_at=since, to_at=until, reason=reason))
+        kind, reason, since, until = next_kind, next_reason, start, stop
+    if since < until:
+        found.append(Span(met=kind, from_at=since, to_at=until, reason=reason))
     return found
 
 
+def _stretches(rows: Sequence[StatusRow], being: Existence) -> Iterator[tuple[Met, str, datetime, datetime]]:
+    """What it counts as, why, from when, until when: one for each status, and for the time between them."""
+    at = 0
+    for start, stop in being.spans:
+        seen = start
+        while at < len(rows) and (row := rows[at]).from_at < stop:
+            closes = row.to_at or stop
+            if closes > seen:
+                if row.from_at > seen:
+                    yield Met.NOT_EVALUATED, NO_STATUS, seen, row.from_at
+                    seen = row.from_at
+                yield met(row), _reason(row), seen, min(closes, stop)
+                seen = min(closes, stop)
+            if closes > stop:
+                break  # it goes on where the domain does
+            at += 1
+        if seen < stop:
+            yield Met.NOT_EVALUATED, NO_STATUS, seen, stop
+
+
 def met(row: StatusRow) -> Met:
-    if row.outcome == "fail" and row.waived >= row.counts.get("fail", 0) > 0:
+    if row.waived and row.outcome == "fail" and row.waived >= row.counts.get("fail", 0) > 0:
         return Met.WAIVED
     return _MET.get(row.outcome, Met.NOT_EVALUATED)
 
 
 def _reason(row: StatusRow) -> str:
     """Kept where it explains something: a fail without words is explained by its findings."""
-    return row.reason if row.outcome in {"fail", "error", "skip"} else ""
-
-
-def _append(found: list[Span], kind: Met, between: tuple[datetime, datetime], reason: str) -> None:
-    start, stop = between
-    if start >= stop:
-        return
-    last = found[-1] if found else None
-    if last and (last.met, last.reason, last.to_at) == (kind, reason, start):
-        found[-1] = structs.replace(last, to_at=stop)
-    else:
-        found.append(Span(met=kind, from_at=start, to_at=stop, reason=reason))
+    return row.reason if row.reason and row.outcome in {"fail", "error", "skip"} else ""
 
 
 def worst(rows: Iterable[StatusRow], begin: datetime) -> Worst | None:

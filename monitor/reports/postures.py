@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
+from operator import attrgetter
 
 from sqlalchemy import Connection
 
@@ -40,5 +41,5 @@ class Postures:
         counted = queries.as_counted(rows, self._inputs, scope.to_at)
         return [
             judging.section(control, _TITLES.get(control, control), list(every), being, scope.from_at)
-            for control, every in groupby(counted, key=lambda row: row.control)
+            for control, every in groupby(counted, key=attrgetter("control"))
         ]

@@ -38,7 +38,7 @@ class Sums(Struct):
 
 
 class Telling:
-    """Of one cluster and period; `first`: when anything was evaluated first. `changes` is filled before any domain."""
+    """Of one cluster and period; `first`: when anything was evaluated first."""
 
     def __init__(self, connection: Connection, scope: Scope, first: datetime) -> None:
         self._scope = scope
@@ -49,7 +49,7 @@ class Telling:
         self._holding = Holding(f"cluster/{scope.cluster}", periods.held(connection, scope))
         self._following = Following(connection, scope)
         self.before = Before(connection, scope, first)
-        self.changes = Changes()
+        self._changes = Changes(periods.changes_in_short(connection, scope))
 
     def domain(self, connection: Connection, into: Domains, number: int, sums: Sums) -> None:
         name, described = self.described[number]
@@ -75,7 +75,7 @@ class Telling:
             workloads_at_start=start,
             workloads_at_end=end,
             workloads_ever=ever,
-            controls=tuple(moments.explained(control, self.changes) for control in controls),
+            controls=tuple(moments.explained(control, self._changes) for control in controls),
         )
 
     def _members(self, connection: Connection, into: Domains, name: str) -> tuple[int, int, int]:
@@ -92,7 +92,7 @@ class Telling:
         others = self._holding.owners(domain) if self._scope.domain else []
         for owner in (domain, *others):
             for trace in self._following.of(connection, owner):
-                finding = trace.finding(self._scope.to_at, self._owner_of.get(owner, ""), self.changes.last_before)
+                finding = trace.finding(self._scope.to_at, self._owner_of.get(owner, ""), self._changes.last_before)
                 if self._holding.counts(domain, owner, finding.subject):
                     yield finding
 

@@ -5,20 +5,29 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
-from itertools import chain, groupby
-from operator import attrgetter
 
 import msgspec
 
-from models.compliance import Severity
+from models.compliance import Evidence, Severity
 from monitor.reports.content import ControlMove, Finding
-from monitor.store.periods import Move, Standing
+from monitor.store.periods import Course, Move, Standing
 
 SEVERITIES = tuple(each.value for each in reversed(Severity))
 _STATES = ("open", "waived", "resolved")
+_STATE_RANK = {state: rank for rank, state in enumerate(_STATES)}
+_SEVERITY_RANK = {severity: rank for rank, severity in enumerate(SEVERITIES)}
 
 Known = Callable[[datetime], datetime | None]
 """When what decides was changed last before a time, if that was just before."""
+
+
+class _Recorded(Evidence, frozen=True, kw_only=True):
+    """As it stands beside a move in the record."""
+
+    fix: str = ""
+
+
+_recorded = msgspec.json.Decoder(_Recorded).decode
 
 
 class Trace:
@@ -27,7 +36,6 @@ class Trace:
     def __init__(self, begin: datetime, standing: Standing | None) -> None:
         self.was_open = standing is not None
         self.last: Move | None = standing.move if standing else None
-        self.sentence = ""
         self.opened_at = standing.opened_at if standing else begin
         self.open_since: datetime | None = begin if standing else None
         self.waived_since = begin
@@ -43,28 +51,32 @@ class Trace:
         self.reopened = 0
         self.history: list[ControlMove] = []
 
-    def read(self, move: Move) -> None:
-        self.last = move
-        sentence = "" if move.sentence == self.sentence else move.sentence
-        self.sentence = move.sentence
-        position = f"{move.epoch}:{move.offset}"
-        self.history.append(ControlMove(move.at, move.transition, move.severity, position, move.reason, sentence))
-        match move.transition:
+    def read(self, course: Course) -> None:
+        self.last = course.last
+        said = ""
+        for _, _, severity, transition, at, epoch, offset, sentence, reason in course.steps:
+            told = "" if sentence == said else sentence
+            said = sentence
+            self.history.append(ControlMove(at, transition, severity, f"{epoch}:{offset}", reason, told))
+            self._move(transition, at, reason)
+
+    def _move(self, transition: str, at: datetime, reason: str) -> None:
+        match transition:
             case "opened" | "reopened":
-                self.open_since = self.opened_at = move.at
-                self.opening = self.opening or move.at
-                self.reopened += move.transition == "reopened"
+                self.open_since = self.opened_at = at
+                self.opening = self.opening or at
+                self.reopened += transition == "reopened"
                 self.resolved_at, self.lapsed = None, ""
             case "resolved":
-                self._end(move.at)
-                self.resolved_at, self.resolved_after = move.at, move.at - self.opened_at
+                self._end(at)
+                self.resolved_at, self.resolved_after = at, at - self.opened_at
                 self.waiver = self.lapsed = ""
             case "waived":
-                self._end_waiver(move.at)
-                self.waiver, self.lapsed, self.waived_since = move.reason, "", move.at
+                self._end_waiver(at)
+                self.waiver, self.lapsed, self.waived_since = reason, "", at
             case "unwaived":
-                self._end_waiver(move.at)
-                self.waiver, self.lapsed = "", move.reason
+                self._end_waiver(at)
+                self.waiver, self.lapsed = "", reason
 
     def _end(self, at: datetime) -> None:
         if self.open_since is not None:
@@ -80,7 +92,7 @@ class Trace:
     def finding(self, to_at: datetime, owner: str, changed_before: Known) -> Finding:
         self._end(to_at)
         assert self.last is not None
-        move, evidence = self.last, msgspec.json.decode(self.last.evidence)
+        move, evidence = self.last, _recorded(self.last.evidence)
         opening = self.opening
         change = changed_before(opening) if opening else None
         return Finding(
@@ -91,9 +103,9 @@ class Trace:
             severity=move.severity,
             state="resolved" if self.resolved_at else "waived" if self.waiver else "open",
             sentence=move.sentence,
-            proof=tuple(evidence.get("steps", ())),
-            facts=tuple(evidence.get("facts", ())),
-            fix=evidence.get("fix", ""),
+            proof=evidence.steps,
+            facts=evidence.facts,
+            fix=evidence.fix,
             owner=owner,
             waiver=self.waiver,
             lapsed=self.lapsed,
@@ -109,17 +121,15 @@ class Trace:
         )
 
 
-def traces(standing: Iterable[Standing], moves: Iterable[Move], begin: datetime) -> Iterator[Trace]:
+def traces(standing: Iterable[Standing], courses: Iterable[Course], begin: datetime) -> Iterator[Trace]:
     """One finding after the other; both come in the order of `Move.place`."""
     waiting = deque(standing)
-    for _, of_finding in groupby(moves, key=attrgetter("finding_id")):
-        first = next(of_finding)
-        place = first.place
+    for course in courses:
+        place = course.last.place
         while waiting and waiting[0].move.place < place:
             yield Trace(begin, waiting.popleft())
         trace = Trace(begin, waiting.popleft() if waiting and waiting[0].move.place == place else None)
-        for move in chain((first,), of_finding):
-            trace.read(move)
+        trace.read(course)
         yield trace
     for stood in waiting:
         yield Trace(begin, stood)
@@ -128,8 +138,8 @@ def traces(standing: Iterable[Standing], moves: Iterable[Move], begin: datetime)
 def rank(finding: Finding) -> tuple[int, int, str, str, str]:
     """Worst first."""
     return (
-        _STATES.index(finding.state),
-        SEVERITIES.index(finding.severity),
+        _STATE_RANK[finding.state],
+        _SEVERITY_RANK[finding.severity],
         finding.domain,
         finding.control,
         finding.subject,

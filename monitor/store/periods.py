@@ -8,11 +8,12 @@ code point on both databases, whatever the collation.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
-from itertools import starmap
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -21,6 +22,9 @@ from sqlalchemy import ColumnElement, Connection, Table, Text, and_, case, cast,
 from models import tables
 from monitor.store import sql
 from monitor.store.queries import StatusRow
+
+HELD = 50_000
+"""Moves that are held at a time. Those of one control in one domain are, however many they be."""
 
 _move = tables.finding_transition
 _finding = tables.finding
@@ -57,12 +61,28 @@ class MemberSpan(Struct, frozen=True):
 
 
 class Move(Struct, frozen=True):
-    """A transition of a finding. `evidence` is JSON, and given with a finding's last move of a period only."""
+    """The last move of a finding within a period, or before it: as what it stood then. `evidence` is JSON."""
 
     finding_id: str
     domain: str
     control: str
     subject: str
+    severity: str
+    at: datetime
+    sentence: str
+    evidence: str
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """Where it stands among the moves of a domain."""
+        return (self.control, self.subject, self.finding_id)
+
+
+class Step(NamedTuple):
+    """A move of a finding: what is not the same in all of them."""
+
+    finding_id: str
+    id: int
     severity: str
     transition: str
     at: datetime
@@ -70,12 +90,13 @@ class Move(Struct, frozen=True):
     offset: int
     sentence: str
     reason: str
-    evidence: str
 
-    @property
-    def place(self) -> tuple[str, str, str]:
-        """Where it stands among the moves of a domain."""
-        return (self.control, self.subject, self.finding_id)
+
+class Course(Struct, frozen=True):
+    """The moves of one finding in a period, in the order in which they were recorded."""
+
+    last: Move
+    steps: list[Step]
 
 
 class Standing(Struct, frozen=True):
@@ -122,17 +143,8 @@ _counted = lru_cache(maxsize=4096)(msgspec.json.Decoder(dict[str, int]).decode)
 """The counts of a status: one of few texts, most of which stand in many thousand rows. To be read only."""
 
 
-def _moves(evidence: Any) -> list[Any]:
-    return [evidence if name == "evidence" else _move.c[name] for name in Move.__struct_fields__]
-
-
-def _moves_of_period(*finding: Any) -> list[Any]:
-    """`finding`: what tells it from others, in the order of the whole, so that the rows are sorted once."""
-    is_last = func.lead(_move.c.id).over(partition_by=finding, order_by=_move.c.id).is_(None)
-    return _moves(case((is_last, _evidence), else_=""))
-
-
-_MOVE = _moves(_evidence)
+_STEP = [_move.c[name] for name in Step._fields]
+_MOVE = [_evidence if name == "evidence" else _move.c[name] for name in Move.__struct_fields__]
 
 
 def first_evidence(connection: Connection, cluster: str) -> datetime | None:
@@ -197,26 +209,59 @@ def statuses(connection: Connection, scope: Scope, domain: str) -> Iterator[Stat
     columns = [instead.get(name, _status.c[name]) for name in StatusRow.__struct_fields__]
     statement = select(*columns).where(_status.c.domain == domain, *_touching(_status, scope))
     for row in sql.streamed(connection, statement.order_by(_plain(connection, _status.c.control), _status.c.from_at)):
-        of, control, outcome, reason, counts, *others = row
-        yield StatusRow(of, control, outcome, reason, _counted(counts), *others)
+        of, control, outcome, reason, counts, waived, needs, from_at, to_at = row
+        yield StatusRow(of, control, outcome, reason, _counted(counts), waived, needs, from_at, to_at)
 
 
-def moves(connection: Connection, scope: Scope, domain: str, *, but: Collection[str]) -> Iterator[Move]:
-    """Those of one domain in the period, finding by finding; `but`: findings that are left out."""
-    *finding, _ = order = _in_order(connection)
-    statement = select(*_moves_of_period(*finding)).where(_move.c.domain == domain, *_within(_move, scope))
-    found = starmap(Move, sql.streamed(connection, statement.order_by(*order)))
-    return (move for move in found if move.finding_id not in but) if but else found
+def courses(connection: Connection, scope: Scope, domain: str, *, but: Collection[str]) -> Iterator[Course]:
+    """Of the findings of one domain, by control, subject and id; `but`: findings that are left out."""
+    here = (_move.c.domain == domain, *_within(_move, scope))
+    for part in _parts(connection, here):
+        yield from _courses(connection, (*here, *part), but)
 
 
-def moves_of(connection: Connection, scope: Scope, findings: Iterable[str]) -> list[Move]:
-    """Of these findings in the period, in the order of `moves`."""
-    found: list[Move] = []
-    for part in sql.chunks(findings):
-        statement = select(*_moves_of_period(_move.c.finding_id)).where(_move.c.finding_id.in_(part))
-        statement = statement.where(*_within(_move, scope)).order_by(_move.c.id)
-        found += [Move(*row) for row in connection.execute(statement)]
-    return sorted(found, key=lambda move: move.place)
+def courses_of(connection: Connection, scope: Scope, findings: Iterable[str]) -> list[Course]:
+    """Of these findings, wherever they belonged, by control, subject and id."""
+    found: list[Course] = []
+    for are_among in sql.among(connection, _move.c.finding_id, findings):
+        found += _courses(connection, (are_among, *_within(_move, scope)), ())
+    return sorted(found, key=lambda course: course.last.place)
+
+
+def _parts(connection: Connection, here: Sequence[ColumnElement[bool]]) -> Iterator[tuple[ColumnElement[bool], ...]]:
+    """Further conditions that split a domain of many moves by its controls, in their order."""
+    if connection.execute(select(func.count()).where(*here)).scalar_one() <= HELD:
+        yield ()
+        return
+    counts = connection.execute(select(_move.c.control, func.count()).where(*here).group_by(_move.c.control))
+    part: list[str] = []
+    held = 0
+    for control, count in sorted(map(tuple, counts)):
+        if part and held + count > HELD:
+            yield (_move.c.control.in_(part),)
+            part, held = [], 0
+        part.append(control)
+        held += count
+    yield (_move.c.control.in_(part),)
+
+
+def _courses(connection: Connection, where: Sequence[ColumnElement[bool]], but: Collection[str]) -> Iterator[Course]:
+    """Put in order here: a database compares long texts for it, and carries all of a row through (decision 0085)."""
+    steps: defaultdict[str, list[Step]] = defaultdict(list)
+    for row in sql.streamed(connection, select(*_STEP).where(*where)):
+        steps[row[0]].append(row)
+    for name in but:
+        steps.pop(name, None)
+    for course in steps.values():
+        course.sort(key=itemgetter(1))
+    last = {course[-1][1] for course in steps.values()}
+    moves = [
+        Move(*row)
+        for are_among in sql.among(connection, _move.c.id, last)
+        for row in sql.streamed(connection, select(*_MOVE).where(are_among))
+    ]
+    moves.sort(key=lambda move: move.place)
+    return (Course(move, steps.pop(move.finding_id)) for move in moves)
 
 
 def wandered(connection: Connection, scope: Scope) -> list[str]:
@@ -290,6 +335,13 @@ def policy_changes(connection: Connection, scope: Scope) -> Iterator[ChangeRow]:
     statement = select(*_named(table, ChangeRow)).where(*_within(table, scope)).order_by(table.c.id)
     for row in sql.streamed(connection, statement):
         yield ChangeRow(*row)
+
+
+def changes_in_short(connection: Connection, scope: Scope) -> Iterator[tuple[datetime, str, str, str, str]]:
+    """Of the whole cluster, in the order of time: at, change, kind, namespace, name."""
+    table = tables.policy_change
+    columns = (table.c.at, table.c.change, table.c.kind, table.c.namespace, table.c.name)
+    yield from sql.streamed(connection, select(*columns).where(*_within(table, scope)).order_by(table.c.id))
 
 
 def waiver_names(connection: Connection, cluster: str) -> list[str]:

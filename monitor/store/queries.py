@@ -410,6 +410,9 @@ def as_counted(statuses: Iterable[StatusRow], inputs_: Sequence[InputRow], end: 
     until = {row.input: row.until for row in inputs_}
     judged_at = max((row.judged_at for row in inputs_), default=None)
     for row in statuses:
+        if row.to_at is not None and row.from_at < row.to_at <= end:
+            yield row
+            continue
         stop = min(row.to_at or end, end)
         vouched = stop if row.to_at is not None else max(row.from_at, _vouched_until(row, until, judged_at, stop))
         if row.from_at < vouched:

@@ -98,7 +98,7 @@ def chunks(values: Iterable[T]) -> Iterable[list[T]]:
         yield every[start : start + CHUNK]
 
 
-def among(connection: Connection, column: Column[str], values: Iterable[str]) -> Iterator[ColumnElement[bool]]:
+def among(connection: Connection, column: Column[T], values: Iterable[T]) -> Iterator[ColumnElement[bool]]:
     """Conditions of which one holds if the column is one of these; none for no values. One array on PostgreSQL."""
     if connection.dialect.name != "postgresql":
         yield from (column.in_(part) for part in chunks(values))

@@ -4,6 +4,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 import pytest
+from msgspec import structs
 from reports.made_reports import scope
 from store.recordings import (
     SHOP,
@@ -29,6 +30,7 @@ from monitor.compliance.catalogue import CONTROLS, digest
 from monitor.reports import comparing, judging, wording
 from monitor.reports.content import Met, Span
 from monitor.reports.gathering import identity
+from monitor.store import periods
 
 POLICY = FactKey("h", Kind.NETWORK_POLICY, "shop", "deny")
 
@@ -301,6 +303,34 @@ def test_a_finding_that_moved_back_later_is_told_where_it_was_then(store, writte
     assert [found["domain"] for found in before.findings] == ["workload/web"]
     assert written(store, scope(0, 60)) == before
     assert [found["domain"] for found in written(store, scope(0, 100)).findings] == ["namespace/shop"]
+
+
+def test_a_domain_of_many_moves_is_read_control_by_control_and_told_the_same(store, written, monkeypatch):
+    def several(*open_):
+        """Controls out of their order; one has most of the moves."""
+        return posture(*(
+            structs.replace(
+                control(Outcome.FAIL, *(
+                    subject(Outcome.FAIL if (of, name) in open_ else Outcome.PASS, name=name) for name in names
+                )),
+                control=of,
+            )
+            for of, names in (("c", ("b/x",)), ("b", ("c/x", "a/x")), ("a", ("a/x",)))
+        ))  # fmt: skip
+
+    every = (("c", "b/x"), ("b", "c/x"), ("b", "a/x"), ("a", "a/x"))
+    for step, open_ in enumerate((every, every[:1], every[1:], every[:2], ()), start=1):
+        store.record(recording(step, several(*open_), vouched=(seen(step * 10),), seconds=step * 10))
+    at_once = written(store)
+    parts = []
+    for held in (1, 5, 9):
+        monkeypatch.setattr(periods, "HELD", held)
+        parts.append(written(store))
+
+    order = [(finding["control"], finding["subject"]) for finding in at_once.findings]
+    assert order == sorted(every)
+    assert sum(len(finding["history"]) for finding in at_once.findings) == 16
+    assert parts == [at_once] * 3
 
 
 def test_a_fix_that_changed_later_does_not_change_the_report(store, written):
