@@ -54,7 +54,11 @@ class Ownership:
                 self._kept[partition] = owner
 
     def build(self, owner: PartitionOwner) -> None:
-        """In a task; that it is under way is told at once, so that nobody takes us for ready in between."""
+        """In a task; that it is under way is told at once, so that nobody takes us for ready in between.
+
+        The group is held at once too: Faust fetches as soon as the assignment is told.
+        """
+        self._desk.holding.hold(owner.partition)
         self._desk.observer.building(owner.place, "reading facts")
         self._spawn(owner.build())
 
@@ -107,7 +111,7 @@ class Ownership:
 
 def create_assess_app(desk: Desk, group: Group, ownership: Ownership) -> faust.App:
     """The app with its one agent, finalized, not started."""
-    app = faust_apps.make(desk.connection, group)
+    app = faust_apps.make(desk.connection, group, holding=desk.holding)
     topic = faust_apps.topic_of(app, desk.topics.facts.name)
 
     @app.agent(topic, name="assess", concurrency=1)

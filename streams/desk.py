@@ -13,6 +13,7 @@ from monitor.broker.connection import Connection
 from monitor.broker.producing import Producer
 from monitor.broker.topics import Topics
 from monitor.store import Store
+from streams.holding import Holding
 from streams.log_clock import LogClock
 from streams.observing import Observer
 from streams.retrying import Retrying
@@ -36,6 +37,7 @@ class Desk(Struct, kw_only=True):
     fail: Callable[[Exception], None]  # ends the process with an error a person can mend
     build_again: Callable[[PartitionOwner], None]
     sweeping: Sweeping = field(default_factory=Sweeping)
+    holding: Holding = field(default_factory=Holding)
 
     async def tell(self, news: Callable[[], None]) -> None:
         """In a thread, as the observer may ask the database. What it shows is not worth a fact: it never fails."""

@@ -19,12 +19,16 @@ from msgspec import Struct
 from monitor import clock
 from monitor.broker.connection import Connection, tls_context
 from monitor.broker.messages import Record
+from streams.holding import Holding
 
 log = logging.getLogger(__name__)
 
 BATCH_MOST = 500
 BATCH_SECONDS = 0.05  # from its first event: a flood is cut here
 GAP_SECONDS = 0.005  # without another event: what arrives together is taken together
+HELD_SECONDS = 0.1  # between two looks, while all partitions are held
+NO_PLACE = {faust.types.TP("", -1)}
+"""Asked for then: none at all would be all to aiokafka, and who asks for nothing any more has left the group."""
 
 
 class Group(Struct, frozen=True, kw_only=True):
@@ -37,17 +41,20 @@ class Group(Struct, frozen=True, kw_only=True):
     instance_id: str = ""
 
 
-def make(connection: Connection, group: Group, *, fetch_wait_ms: int | None = None) -> faust.App:
+def make(
+    connection: Connection, group: Group, *, fetch_wait_ms: int | None = None, holding: Holding | None = None
+) -> faust.App:
     """An app in the group, not yet started. Call `app.finalize()` once its agent is attached.
 
     `fetch_wait_ms`: how long a record may lie on the embedded broker before it is seen; None = the connection's.
     """
     app = _app(connection, group)
-    app.transport.Consumer = _consumer_class(fetch_wait_ms or connection.fetch_wait_ms)  # type: ignore[misc]  # the only way in
+    made = _consumer_class(fetch_wait_ms or connection.fetch_wait_ms, holding or Holding())
+    app.transport.Consumer = made  # type: ignore[misc]  # the only way in
     return app
 
 
-def _consumer_class(fetch_wait_ms: int) -> type[Consumer]:
+def _consumer_class(fetch_wait_ms: int, holding: Holding) -> type[Consumer]:
     """Faust writes its fetch wait into its code (1.5 s); on the mock cluster that would be every fact's delay."""
 
     class Thread(AIOKafkaConsumerThread):
@@ -59,6 +66,31 @@ def _consumer_class(fetch_wait_ms: int) -> type[Consumer]:
     class Waiting(Consumer):
         def _new_consumer_thread(self) -> Thread:
             return Thread(self, loop=self.loop, beacon=self.beacon)
+
+        async def _getmany(self, active_partitions: Any, timeout: float) -> Any:  # noqa: ASYNC109 - Faust's signature
+            """Of those that are not held; each from where its owner wants it."""
+            brought = {
+                place
+                for place in active_partitions
+                if not holding.holds(place.partition) and await self._has_gone_on(place)
+            }
+            if brought:
+                return await super()._getmany(brought, timeout)
+            return await super()._getmany(NO_PLACE, HELD_SECONDS)
+
+        async def _has_gone_on(self, place: Any) -> bool:
+            """Whether the partition is where it is to go on. In a rebalance it may not be ours for a moment."""
+            offset = holding.place(place.partition)
+            if offset is None:
+                return True
+            try:
+                await self.seek_wait({place: offset})
+            except Exception as error:  # noqa: BLE001 - as Faust does: the next call tries again
+                log.warning("%s does not go on at offset %d yet: %r", place, offset, error)
+                return False
+            self._committed_offset[place] = offset  # Faust commits nothing behind a gap that it does not know of
+            holding.went_on(place.partition, offset)
+            return True
 
     return Waiting
 

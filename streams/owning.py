@@ -3,6 +3,7 @@
 Law 1: Faust's committed offset is never relied on. State is read from the partition's beginning; what lies at or below
 a cluster's recorded place is folded silently, the rest goes the normal way, so a restored database catches up.
 Law 2: what the agent brings while the partition is being built is dropped; the build ends only behind the last of it.
+The group is held meanwhile (`holding`), so that is what was under way when the build began.
 Law 3: one task at a time folds (`_busy`); a new assignment that finds the former one's work unfinished builds anew.
 """
 
@@ -106,6 +107,7 @@ class PartitionOwner:
                         end, ticked_at = await self._now_and_end(reader), clock.monotonic()
             self.is_live = self.is_owned
         if self.is_live:
+            self._desk.holding.go_on(self.partition, self.position)
             await self._tell_adopted(self.clusters)
             self._desk.observer.built(self.place)
             self._say_built(clock.monotonic() - started)
