@@ -60,6 +60,8 @@ class Kind(StrEnum):
     OBSERVED_PATH = "ObservedPath"
     SOURCES_HEARD = "SourcesHeard"
 
+    __hash__ = str.__hash__  # as what it is equal to; an enum's own is not made in C, and every key asks for it
+
 
 API_KINDS: frozenset[Kind] = frozenset(
     kind for kind in Kind if list(Kind).index(kind) <= list(Kind).index(Kind.CLUSTER_INFORMATION)

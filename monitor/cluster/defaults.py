@@ -40,7 +40,7 @@ LAST_ORDER = 1_000_000
 
 
 def with_defaults(obj: Json, *, door: Door = Door.VALIDATORS) -> Json:
-    """A copy with its defaults. Namespaced objects without a namespace land in `default`.
+    """The object with its defaults, copied as far as they change it. Namespaced objects without one land in `default`.
 
     door: which of the two ways policy types are defaulted in; STORE has nothing left to default there.
     """
@@ -48,8 +48,8 @@ def with_defaults(obj: Json, *, door: Door = Door.VALIDATORS) -> Json:
     metadata = obj.get("metadata")
     if not isinstance(kind, str) or not isinstance(metadata, dict):
         return obj
-    if kind not in CLUSTER_SCOPED:
-        obj = {**obj, "metadata": {**metadata, "namespace": _or(metadata.get("namespace"), "default")}}
+    if kind not in CLUSTER_SCOPED and metadata.get("namespace") in (None, ""):
+        obj = {**obj, "metadata": {**metadata, "namespace": "default"}}
     if kind == "Namespace":
         return _named_namespace(obj)
     spec = obj.get("spec", {})
@@ -60,7 +60,7 @@ def _with_spec(obj: Json, kind: str, spec: Json, door: Door) -> Json:
     if str(obj.get("apiVersion", "")).startswith(CALICO_GROUPS):
         return _calico(obj, kind, spec, door)
     if kind == "NetworkPolicy":
-        return {**obj, "spec": _with_policy_types(spec)}
+        return obj if spec.get("policyTypes") else {**obj, "spec": _with_policy_types(spec)}
     if kind == "Pod":
         named = spec.get("serviceAccountName") or spec.get("serviceAccount") or "default"
         return {**obj, "spec": {**spec, "serviceAccountName": named}}

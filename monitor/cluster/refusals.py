@@ -48,9 +48,10 @@ _SHOWN = 3
 def refusal(problems: Iterable[Problem], door: Door) -> tuple[str, str] | None:
     """Stage and reason, or None when the object stands. The reason names the first few problems."""
     active = _ACTIVE[door]
-    found = sorted((problem for problem in problems if problem.stage in active), key=lambda p: active.index(p.stage))
+    found = [problem for problem in problems if problem.stage in active]
     if not found:
         return None
+    found.sort(key=lambda problem: active.index(problem.stage))
     told = "; ".join(f"{problem.path}: {problem.what}" for problem in found[:_SHOWN])
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     return _label(found[0].stage, door), told + more

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from models.facts import HostEndpoint, Namespace, NetworkSet, Pod, ServiceAccount
 from monitor.policy import addresses, model
@@ -52,9 +52,42 @@ def _is_short(key: str, value: str) -> bool:
 
 def pod(fact: Pod, inherited: Inherited) -> model.Endpoint | None:
     """None for what is no endpoint: not scheduled, without address, finished, or on the host's network (15.1)."""
+    return _pod(fact, lambda fact: _labelled(fact, inherited))
+
+
+def pods(facts: Iterable[Pod], inherited: Inherited) -> Iterator[model.Endpoint]:
+    """Those of many pods. Who shares one dictionary of labels, as pods of a template do, shares what becomes of it."""
+    known: dict[tuple[int, str, str], tuple[Mapping[str, str], tuple[str, ...]]] = {}
+
+    def labelled(fact: Pod) -> tuple[Mapping[str, str], tuple[str, ...]]:
+        key = (id(fact.labels), fact.namespace, fact.service_account)
+        found = known.get(key)
+        if found is None:
+            found = known[key] = _labelled(fact, inherited)
+        return found
+
+    return (found for fact in facts if (found := _pod(fact, labelled)) is not None)
+
+
+def _pod(fact: Pod, labelled: Callable[[Pod], tuple[Mapping[str, str], tuple[str, ...]]]) -> model.Endpoint | None:
     found = _numbers(fact.addresses)
     if fact.host_network or fact.is_finished or not fact.node or not found:
         return None
+    labels, profiles = labelled(fact)
+    return model.Endpoint(
+        id=f"pod:{fact.namespace}/{fact.name}",
+        namespace=fact.namespace,
+        name=fact.name,
+        labels=labels,
+        addresses=found,
+        named_ports=model.named_ports(fact.named_ports),
+        profiles=profiles,
+        node=fact.node,
+    )
+
+
+def _labelled(fact: Pod, inherited: Inherited) -> tuple[Mapping[str, str], tuple[str, ...]]:
+    """Its labels with those that it inherits, and the profiles that hand them down."""
     own = {
         key: value
         for key, value in fact.labels.items()
@@ -66,16 +99,7 @@ def pod(fact: Pod, inherited: Inherited) -> model.Endpoint | None:
     if fact.service_account:
         own[SERVICE_ACCOUNT] = fact.service_account
         profiles.append(account_profile(fact.namespace, fact.service_account))
-    return model.Endpoint(
-        id=f"pod:{fact.namespace}/{fact.name}",
-        namespace=fact.namespace,
-        name=fact.name,
-        labels=_with_inherited(own, profiles, inherited),
-        addresses=found,
-        named_ports=model.named_ports(fact.named_ports),
-        profiles=tuple(profiles),
-        node=fact.node,
-    )
+    return _with_inherited(own, profiles, inherited), tuple(profiles)
 
 
 def host(fact: HostEndpoint, inherited: Inherited) -> model.Endpoint:

@@ -149,9 +149,10 @@ def _of_namespaces(terms: tuple[Node, ...]) -> tuple[Node, ...]:
 
 def label_terms(written: LabelSelector) -> tuple[Node, ...]:
     """9.4: NotIn is true where the label is missing, in Kubernetes as in Calico."""
-    if not written.match_labels and not written.match_expressions:
+    labels = written.match_labels
+    if not labels and not written.match_expressions:
         return ()
-    return _terms(tuple(sorted(written.match_labels.items())), written.match_expressions)
+    return _terms(tuple(labels.items() if len(labels) < 2 else sorted(labels.items())), written.match_expressions)
 
 
 @lru_cache(_REMEMBERED)

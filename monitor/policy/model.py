@@ -58,7 +58,7 @@ class Set(Struct, frozen=True, kw_only=True, gc=False):
     has_domains: bool = False  # who is in it, DNS decides on the node
 
 
-class Ports(Struct, frozen=True, gc=False):
+class Ports(Struct, frozen=True, gc=False, cache_hash=True):
     """A port list: numeric ranges (inclusive) and names."""
 
     ranges: tuple[tuple[int, int], ...] = ()
@@ -68,7 +68,7 @@ class Ports(Struct, frozen=True, gc=False):
         return bool(self.ranges or self.names)
 
 
-class Side(Struct, frozen=True, kw_only=True, gc=False):
+class Side(Struct, frozen=True, kw_only=True, gc=False, cache_hash=True):
     """Source or destination of a rule. `negated` stands alone only where there is no `selector` (5.4)."""
 
     nets: tuple[Net, ...] = ()
@@ -153,4 +153,4 @@ def protocol_number(written: int | str) -> int:
 
 
 def named_ports(ports: tuple[NamedPort, ...]) -> tuple[tuple[str, int, int], ...]:
-    return tuple((port.name, protocol_number(port.protocol), port.port) for port in ports)
+    return tuple([(port.name, protocol_number(port.protocol), port.port) for port in ports])

@@ -121,6 +121,7 @@ class Owner(NamedTuple):
 
 Served = frozenset[tuple[tuple[str, str], int, int | None]]
 """Services whose backend an address is: service, protocol, port."""
+_NO_SERVICES: Served = frozenset()
 
 
 class Zone(NamedTuple):
@@ -201,8 +202,12 @@ class Classes:
     def _place(self, snapshot: Snapshot) -> None:
         owners: dict[str, Owner] = {}
         owned: dict[int, list[str]] = defaultdict(list)
+        bags: dict[int, int] = {}  # by dictionary: pods of one template share it
         for name, endpoint in snapshot.endpoints.items():
-            owners[name] = self._owner(endpoint)
+            bag = bags.get(id(endpoint.labels))
+            if bag is None:
+                bag = bags[id(endpoint.labels)] = self._bag(endpoint.labels)
+            owners[name] = self._owner(endpoint, bag)
             for address in endpoint.addresses:
                 owned[address].append(name)
         for name, endpoint in snapshot.endpoints.items():
@@ -211,17 +216,17 @@ class Classes:
         for number, one in enumerate(self.zones):
             self._number(AddressClass((), number, one.services, self._set_bags[number]))
 
-    def _owner(self, endpoint: Endpoint) -> Owner:
+    def _owner(self, endpoint: Endpoint, bag: int) -> Owner:
         names = self.words.port_names
         ports = tuple(sorted(port for port in endpoint.named_ports if port[0] in names)) if names else ()
-        return Owner(self._bag(endpoint.labels), ports, endpoint.profiles, endpoint.is_host)
+        return Owner(bag, ports, endpoint.profiles, endpoint.is_host)
 
     def _class_of(self, name: str, address: int, owners: Mapping[str, Owner], sharing: Sequence[str]) -> int:
         own = owners[name]
-        others = sorted(owners[other] for other in sharing if other != name) if len(sharing) > 1 else []
+        others = sorted(owners[other] for other in sharing if other != name) if len(sharing) > 1 else ()
         zone = self.zone_of(address)
-        bags = self._set_bags[zone] | {own.bag, *(other.bag for other in others)}
-        return self._number(AddressClass((own, *others), zone, self._services.get(address, frozenset()), bags))
+        bags = self._set_bags[zone] | ({own.bag, *(other.bag for other in others)} if others else {own.bag})
+        return self._number(AddressClass((own, *others), zone, self._services.get(address, _NO_SERVICES), bags))
 
     def _number(self, one: AddressClass) -> int:
         number = self._numbers.setdefault(one, len(self._numbers))
@@ -313,7 +318,7 @@ class Classes:
         return self._numbers[AddressClass((), zone, self.zones[zone].services, self._set_bags[zone])]
 
     def _class_alone(self, endpoint: Endpoint, address: int) -> AddressClass:
-        own, zone = self._owner(endpoint), self.zone_of(address)
+        own, zone = self._owner(endpoint, self._bag(endpoint.labels)), self.zone_of(address)
         return AddressClass((own,), zone, frozenset(), self._set_bags[zone] | {own.bag})
 
     def _grow(self, place: int) -> None:

@@ -161,8 +161,10 @@ class Rules:
         if rule.action == model.LOG:
             return Turned(rule, _NO_SIDES, ())
         sides = self._sides(rule, direction)
-        here = _everywhere(sides.near, self._classes.all_bits)
-        return Turned(rule, sides, None if here is None else self._steps(rule, sides, here))
+        near = sides.near
+        if len(near) == 1 and near[0][0] == self._classes.all_bits:
+            return Turned(rule, sides, self._steps(rule, sides, near[0][1]))
+        return Turned(rule, sides, None)
 
     def _sides(self, rule: Rule, direction: str) -> Sides:
         if direction == "ingress":
@@ -182,9 +184,12 @@ class Rules:
 
     def _matches(self, rule: Rule, far: Region, here: ConnectionSet) -> tuple[Region, Region]:
         """What the rule matches for certain, and what it matches on some dataplanes only."""
+        families = self._by_family(rule)
+        if len(families) == 1 and not families[0][2]:  # nearly every rule: no family is told apart
+            return tuple(_limited(far, families[0][0], connections.intersection(families[0][1], here))), ()
         certain: list[Box] = []
         doubtful: list[Box] = []
-        for bits, sure, perhaps in self._by_family(rule):
+        for bits, sure, perhaps in families:
             certain += _limited(far, bits, sure & here)
             if perhaps:
                 doubtful += _limited(far, bits, perhaps & here)
@@ -296,13 +301,12 @@ class Rules:
         )
 
 
-def _everywhere(near: Region, all_bits: int) -> ConnectionSet | None:
-    """What is let through at every class alike; None where classes differ."""
-    return near[0][1] if len(near) == 1 and near[0][0] == all_bits else None
-
-
 def _limited(region: Region, bits: int, allowed: ConnectionSet) -> list[Box]:
-    return [(kept, both) for box, inside in region if (kept := box & bits) and (both := inside & allowed)]
+    return [
+        (kept, both)
+        for box, inside in region
+        if (kept := box & bits) and (both := connections.intersection(inside, allowed))
+    ]
 
 
 @lru_cache(maxsize=65_536)
@@ -382,13 +386,13 @@ class _BagIndex:
 
     def _evaluated(self, node: selectors.Node) -> int:
         match node:
-            case selectors.KeyTest():
-                return self._tested(node)
             case selectors.And():
                 bits = self.all
                 for term in node.terms:
-                    bits &= self._evaluated(term)
+                    bits &= self.bits(term)
                 return bits
+            case selectors.KeyTest():
+                return self._tested(node)
             case selectors.Or():
                 return reduce(or_, (self._evaluated(term) for term in node.terms), 0)
             case selectors.Not():

@@ -88,10 +88,7 @@ class _ByType:
 
 
 def _endpoints(known: _ByType, profiles: Profiles) -> Iterator[model.Endpoint]:
-    for pod in known.of(Pod):
-        found = convert_endpoints.pod(pod, profiles.labels)
-        if found is not None:
-            yield found
+    yield from convert_endpoints.pods(known.of(Pod), profiles.labels)
     for host in known.of(HostEndpoint):
         yield convert_endpoints.host(host, profiles.labels)
 

@@ -47,6 +47,7 @@ class Walks:
         self._is_pass_deny = is_pass_deny
         self._outcomes: dict[tuple[object, ...], Outcome] = {}
         self._bounds: dict[tuple[object, ...], Bounds] = {}
+        self._profile_lists: dict[tuple[tuple[str, ...], str], list[Listed]] = {}
         self._passages: dict[tuple[int, int], tuple[Passage, Outcome, Passage]] = {}
         self._entrance: Passage | None = None
         self._kept: list[Program] = []  # the keys below hold ids: what they are ids of must stay
@@ -56,6 +57,7 @@ class Walks:
         self._profiles = profiles
         self._outcomes.clear()
         self._bounds.clear()
+        self._profile_lists.clear()
         self._passages.clear()
         self._entrance = None
         self._kept.clear()
@@ -64,7 +66,7 @@ class Walks:
         """What the endpoint of this class lets through in a direction, by far class."""
         owner = self._classes.list[place].owners[0]
         tiers = [[self._listed(policy, direction) for policy in policies] for _, policies in program]
-        profiles = [self._listed(known, direction) for name in owner.profiles if (known := self._profiles.get(name))]
+        profiles = self._listed_profiles(owner.profiles, direction)
         key = (direction, _key(program), owner.profiles, _asked([*chain.from_iterable(tiers), *profiles], place))
         found = self._bounds.get(key)
         if found is None:
@@ -73,12 +75,22 @@ class Walks:
             found = self._bounds[key] = self._through(outcomes)
         return found
 
+    def _listed_profiles(self, names: tuple[str, ...], direction: str) -> list[Listed]:
+        key = (names, direction)
+        found = self._profile_lists.get(key)
+        if found is None:
+            resolved = [known for name in names if (known := self._profiles.get(name))]
+            found = self._profile_lists[key] = [self._listed(known, direction) for known in resolved]
+        return found
+
     def _through(self, outcomes: Iterable[Outcome]) -> Bounds:
         """The tiers one after the other. The first ones are often the same for many: what came through is kept."""
         if self._entrance is None:
             self._entrance = regions.entering(self.rules.everywhere)
         passage = self._entrance
         for outcome in outcomes:
+            if passage is self._entrance and outcome.is_certain and not outcome.onward:
+                return Bounds(outcome.allow, outcome.allow)
             key = (id(passage), id(outcome))
             found = self._passages.get(key)
             if found is None:  # with what the key holds ids of
@@ -156,4 +168,4 @@ def takes_part(policy: Policy, direction: str, stage: Stage) -> bool:
 
 def _key(program: Program) -> tuple[tuple[bool, tuple[int, ...]], ...]:
     """Tiers differ for a walk only by their default action."""
-    return tuple((tier.is_pass, tuple(map(id, policies))) for tier, policies in program)
+    return tuple([(tier.is_pass, tuple(map(id, policies))) for tier, policies in program])

@@ -24,7 +24,7 @@ class SelectorError(ValueError):
     """The text is no selector; the message says where."""
 
 
-class Node(Struct, frozen=True, gc=False):
+class Node(Struct, frozen=True, gc=False, cache_hash=True):
     """A selector. Nodes compare by structure, so equal selectors are equal values."""
 
     def matches(self, labels: Labels) -> bool:
