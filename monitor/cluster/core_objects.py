@@ -72,7 +72,7 @@ def pod(obj: Object) -> facts.Pod:
         phase=status.phase,
         is_terminating=obj.metadata.deletion_timestamp is not None,
         is_finished=is_finished,
-        named_ports=tuple(_named_ports((*spec.containers, *spec.init_containers))),
+        named_ports=tuple(_named_ports(spec.containers + spec.init_containers)),
         owner=_owner(obj.metadata),
         generate_name=obj.metadata.generate_name,
         annotations=kept_annotations(obj.metadata.annotations),
@@ -139,12 +139,14 @@ def _pod_addresses(meta: Metadata, status: specs.PodStatus) -> list[str]:
     if status.pod_ip:
         return [status.pod_ip]
     annotations = meta.annotations
+    if not annotations:
+        return []
     sources = (
         annotations.get(POD_IPS, "").split(","),
         [annotations.get(POD_IP, "")],
         annotations.get(AWS_POD_IPS, "").split(","),
     )
-    return next((source for source in sources if any(source)), []) if annotations else []
+    return next((source for source in sources if any(source)), [])
 
 
 def _canonical(texts: Iterable[str], path: str) -> tuple[str, ...]:
@@ -163,10 +165,11 @@ def _readable(texts: Iterable[str]) -> tuple[str, ...]:
     return _canonical((text.partition("/")[0] for text in texts if network_or_address(text) is not None), "")
 
 
-def _named_ports(containers: Iterable[specs.Container]) -> Iterable[facts.NamedPort]:
+def _named_ports(containers: Iterable[specs.Container]) -> list[facts.NamedPort]:
     """16.3: ports that have a name; protocol default TCP, an unknown one leaves the port out."""
-    for container in containers:
-        for port in container.ports:
-            protocol = port.protocol or "TCP"
-            if port.name and port.container_port and protocol in PORT_PROTOCOLS:
-                yield facts.NamedPort(name=port.name, protocol=protocol, port=port.container_port)
+    return [
+        facts.NamedPort(name=port.name, protocol=protocol, port=port.container_port)
+        for container in containers
+        for port in container.ports
+        if port.name and port.container_port and (protocol := port.protocol or "TCP") in PORT_PROTOCOLS
+    ]
