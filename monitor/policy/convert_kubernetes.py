@@ -30,7 +30,11 @@ ORDER = 1000.0
 TIER = "default"
 IS_KUBERNETES = Equals(scopes.ORCHESTRATOR, "k8s")
 ANYONE: Final = model.Side()
+NO_FAMILY: Final = frozenset[int]()
 _REMEMBERED: Final = 65_536
+
+Words = tuple[tuple[tuple[str, str], ...], tuple[LabelRequirement, ...]]
+"""Of a label selector: its labels in order, and its expressions."""
 
 
 def policy(fact: KubernetesNetworkPolicy, dialect: Dialect) -> model.Policy | None:
@@ -62,7 +66,7 @@ def _rules(written: tuple[KubernetesRule, ...], namespace: str, *, is_ingress: b
     for origin, each in enumerate(written):
         try:
             groups = _port_groups(each.ports)
-            sides = [peer(one, namespace) for one in each.peers] if each.peers else [(ANYONE, frozenset[int]())]
+            sides = [peer(one, namespace) for one in each.peers] if each.peers else [(ANYONE, NO_FAMILY)]
         except ValueError:
             continue  # fails closed: the rule is gone, the policy still selects
         rules += [
@@ -126,10 +130,23 @@ def peer(written: KubernetesPeer, namespace: str) -> tuple[model.Side, frozenset
             EntityRule(nets=(written.ip_block.cidr,), not_nets=written.ip_block.except_), namespace
         )
     if written.namespace_selector is None:
-        terms: tuple[Node, ...] = (IS_KUBERNETES, scopes.in_namespace(namespace))
-    else:
-        terms = (IS_KUBERNETES, *namespace_terms(written.namespace_selector))
-    return selected(terms if written.pod_selector is None else terms + label_terms(written.pod_selector)), frozenset()
+        return _peer(namespace, None, _words(written.pod_selector)), NO_FAMILY
+    return _peer("", _words(written.namespace_selector), _words(written.pod_selector)), NO_FAMILY
+
+
+def _words(written: LabelSelector | None) -> Words:
+    """No selector at all is one that asks for nothing."""
+    if written is None:
+        return ((), ())
+    labels = written.match_labels
+    return tuple(labels.items() if len(labels) < 2 else sorted(labels.items())), written.match_expressions
+
+
+@lru_cache(_REMEMBERED)
+def _peer(namespace: str, namespaces: Words | None, pods: Words) -> model.Side:
+    """Pods of one namespace, or of those that a selector holds for."""
+    scope = (scopes.in_namespace(namespace),) if namespaces is None else _of_namespaces(_terms(*namespaces))
+    return selected((IS_KUBERNETES, *scope, *_terms(*pods)))
 
 
 @lru_cache(_REMEMBERED)
@@ -149,10 +166,7 @@ def _of_namespaces(terms: tuple[Node, ...]) -> tuple[Node, ...]:
 
 def label_terms(written: LabelSelector) -> tuple[Node, ...]:
     """9.4: NotIn is true where the label is missing, in Kubernetes as in Calico."""
-    labels = written.match_labels
-    if not labels and not written.match_expressions:
-        return ()
-    return _terms(tuple(labels.items() if len(labels) < 2 else sorted(labels.items())), written.match_expressions)
+    return _terms(*_words(written))
 
 
 @lru_cache(_REMEMBERED)
