@@ -236,6 +236,8 @@ def _ranges(
     classes: Classes, certain: Mapping[int, ConnectionSet], possible: Mapping[int, ConnectionSet]
 ) -> tuple[Outside, ...]:
     """Zones with equal answers as one, their ranges joined."""
+    if not possible:
+        return ()
     ranges_of: dict[Answer, list[Net]] = defaultdict(list)
     for place, allowed in possible.items():
         sure = certain.get(place, NOTHING)

@@ -58,14 +58,12 @@ class Field:
     def _crossed(self, place: int, own: Matrix, others: Matrix) -> Region:
         classes = self._classes
         one = classes.list[place]
-        inside = classes.inside_bits
         same_family = classes.bits_of_version[classes.zones[one.zone].version]
+        inside = same_family & classes.inside_bits
         if not one.owners:
-            return regions.merged((bits & same_family & inside, allowed) for bits, allowed in others.letting(place))
-        letting = (*others.letting(place), (classes.all_bits & ~inside, EVERYTHING))
-        return regions.intersection(
-            own.region(place), tuple((bits & same_family, allowed) for bits, allowed in letting)
-        )
+            return regions.merged([(bits & inside, allowed) for bits, allowed in others.letting(place)])
+        letting = [(bits & inside, allowed) for bits, allowed in others.letting(place)]
+        return regions.intersection(own.region(place), (*letting, (same_family ^ inside, EVERYTHING)))
 
     def at(self, place: int, direction: str, far: int, bound: Bound) -> ConnectionSet:
         """What a class lets through of one other."""

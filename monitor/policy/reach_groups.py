@@ -63,6 +63,7 @@ def crossed(line: Callable[[int], Region], near: Groups, far: Groups) -> tuple[B
     between: Between = {}
     outside: dict[str, Region] = {}
     inside = near.classes.inside_bits
+    beyond = ~inside
     lines = {place: line(place) for place in near.of_class}
     for name, places in near.places.items():
         whole: list[regions.Box] = []
@@ -71,11 +72,12 @@ def crossed(line: Callable[[int], Region], near: Groups, far: Groups) -> tuple[B
             if member is not None:
                 own = near.classes.of_endpoint[member]
                 add(between, name, _not_with_itself(region, member, own, far))
-                region = tuple((bits & ~_bits(own), allowed) for bits, allowed in region)
+                others = ~_bits(own)
+                region = tuple([(bits & others, allowed) for bits, allowed in region])
             whole += region
         joined = regions.merged(whole)
-        add(between, name, far.touched(tuple((bits & inside, allowed) for bits, allowed in joined)))
-        outside[name] = tuple((kept, allowed) for bits, allowed in joined if (kept := bits & ~inside))
+        add(between, name, far.touched(tuple([(bits & inside, allowed) for bits, allowed in joined])))
+        outside[name] = tuple([(kept, allowed) for bits, allowed in joined if (kept := bits & beyond)])
     return between, outside
 
 

@@ -18,19 +18,22 @@ _Bits = dict[ConnectionSet, int]
 
 
 class Matrix:
-    """`size` is the number of classes; it grows when a class is split off."""
+    """`size` is the number of classes; it grows when a class is split off. Nothing is turned before somebody asks."""
 
     def __init__(self, by_place: Mapping[int, Region], size: int) -> None:
         self._size = size
         self._first_split = size
         self._split_from: list[int] = []  # of each class that came later, the one that it was split from
+        self._regions: dict[int, tuple[Region, int]] = {place: (region, size) for place, region in by_place.items()}
+        self._is_turned = False
         self._all_but: _Bits = defaultdict(int)
         self._also: dict[int, _Bits] = defaultdict(lambda: defaultdict(int))
         self._not: dict[int, _Bits] = defaultdict(lambda: defaultdict(int))
-        self._turned: dict[int, tuple[Region, int]] = {}  # what was turned for a class, and the size then
-        for place, region in by_place.items():
-            self._turned[place] = (region, size)
-        for (far, allowed), letting in _distinct(by_place).items():
+
+    def _turn(self) -> None:
+        self._is_turned = True
+        self._regions = {place: (self.region(place), self._size) for place in self._regions}
+        for (far, allowed), letting in _distinct(self._regions).items():
             self._put(far, allowed, letting)
 
     def _put(self, far: int, allowed: ConnectionSet, letting: int) -> None:
@@ -48,6 +51,8 @@ class Matrix:
 
     def letting(self, place: int) -> Iterator[Box]:
         """(classes, connections): who lets this class through with what. Boxes may overlap."""
+        if not self._is_turned:
+            self._turn()
         not_ = self._not.get(place, {})
         for allowed, bits in self._all_but.items():
             yield bits & ~not_.get(allowed, 0), allowed
@@ -56,7 +61,7 @@ class Matrix:
 
     def region(self, place: int) -> Region:
         """Whom a class lets through."""
-        region, size = self._turned[place]
+        region, size = self._regions[place]
         for new in range(size, self._size):
             old = self._split_from[new - self._first_split]
             region = tuple((bits | (bits >> old & 1) << new, allowed) for bits, allowed in region)
@@ -64,19 +69,20 @@ class Matrix:
 
     def has(self, place: int, region: Region) -> bool:
         """Whether it is known that the class lets this through."""
-        return place in self._turned and self.region(place) == region
+        return place in self._regions and self.region(place) == region
 
     def replace(self, place: int, region: Region) -> None:
         """The class lets through something else now."""
-        self._remove(place)
-        self._turned[place] = (region, self._size)
-        for far, allowed in region:
-            self._put(far, allowed, 1 << place)
+        if self._is_turned:
+            self._remove(place)
+            for far, allowed in region:
+                self._put(far, allowed, 1 << place)
+        self._regions[place] = (region, self._size)
 
     def _remove(self, place: int) -> None:
-        if place not in self._turned:
+        if place not in self._regions:
             return
-        region, size = self._turned.pop(place)
+        region, size = self._regions[place]
         keep = ~(1 << place)
         for far, allowed in region:
             if self._is_wide(far, size):
@@ -105,12 +111,12 @@ def _clear(table: dict[int, _Bits], places: Iterable[int], allowed: ConnectionSe
         table[place][allowed] &= keep
 
 
-def _distinct(by_place: Mapping[int, Region]) -> dict[Box, int]:
+def _distinct(regions: Mapping[int, tuple[Region, int]]) -> dict[Box, int]:
     """Each distinct box with the classes that have it."""
     owners: dict[int, tuple[Region, int]] = {}
-    for place, region in by_place.items():
+    for place, (region, _) in regions.items():
         known = owners.get(id(region))
-        owners[id(region)] = (region, (known[1] if known else 0) | 1 << place)
+        owners[id(region)] = (region, known[1] | 1 << place if known else 1 << place)
     turned: dict[Box, int] = defaultdict(int)
     for region, letting in owners.values():
         for box in region:
