@@ -36,10 +36,6 @@ class Affected(Struct, frozen=True, kw_only=True):
     to_strangers: frozenset[str] | None = None
 
 
-_Alike = tuple[int, tuple[str, ...]]
-"""A label class, by number, and profiles."""
-
-
 class _Lists(Struct, frozen=True):
     """An endpoint's chains in one direction."""
 
@@ -59,7 +55,7 @@ class Engine:
         self.world = World()
         self._strangers = strangers.Strangers(self.world)
         self._met: dict[strangers.Alike, Verdict] = {}
-        self._lists: dict[tuple[_Alike, Direction], _Lists] = {}
+        self._lists: dict[tuple[Chain, Chain], _Lists] = {}
         self._lists_of: dict[Direction, dict[str, _Lists]] = {direction: {} for direction in Direction}
         self._judged: dict[tuple[Connection, str | None, str | None], FlowVerdict] = {}
 
@@ -153,37 +149,30 @@ class Engine:
 
     def packet(self, connection: Connection) -> Packet:
         """A connection with the owners of its addresses looked up."""
-        source = addresses.address(connection.source_address)
-        destination = addresses.address(connection.destination_address)
-        ports = (connection.source_port, connection.destination_port)
-        packet = self.world.packet(source, destination, connection.protocol, ports)
-        packet.icmp_type = connection.icmp_type
-        packet.icmp_code = connection.icmp_code
-        return packet
+        return self.world.packet(
+            addresses.address(connection.source_address),
+            addresses.address(connection.destination_address),
+            connection.protocol,
+            (connection.source_port, connection.destination_port),
+            (connection.icmp_type, connection.icmp_code),
+        )
 
     def _of(self, endpoint_id: str, direction: Direction) -> _Lists:
-        found = self._lists_of[direction].get(endpoint_id)
+        known = self._lists_of[direction]
+        found = known.get(endpoint_id)
         if found is None:
-            place = self._alike(endpoint_id)
-            found = self._lists.get((place, direction))
-            if found is None:
-                found = self._lists[place, direction] = self._made(endpoint_id, direction)
-            self._lists_of[direction][endpoint_id] = found
+            found = known[endpoint_id] = self._made(endpoint_id, direction)
         return found
 
     def _made(self, endpoint_id: str, direction: Direction) -> _Lists:
-        enforced = self.chain(endpoint_id, Question(direction))
-        if not self.world.staged:
-            return _Lists(enforced, enforced)
-        return _Lists(enforced, self.chain(endpoint_id, Question(direction, Stage.NORMAL, is_pending=True)))
-
-    def _alike(self, endpoint_id: str) -> _Alike:
-        """What endpoints that meet the same chains have in common."""
-        subjects = self.world.subjects
-        endpoint = subjects.endpoints.get(endpoint_id)
-        if endpoint is None:
-            raise KeyError(_no_endpoint(endpoint_id))
-        return subjects.class_of(endpoint_id).id, endpoint.profiles
+        """One object for all endpoints that meet the same chains."""
+        enforced = pending = self.chain(endpoint_id, Question(direction))
+        if self.world.staged:
+            pending = self.chain(endpoint_id, Question(direction, Stage.NORMAL, is_pending=True))
+        found = self._lists.get((enforced, pending))
+        if found is None:
+            found = self._lists[enforced, pending] = _Lists(enforced, pending)
+        return found
 
 
 def _no_endpoint(endpoint_id: str) -> str:

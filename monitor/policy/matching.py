@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
-from monitor.policy import addresses, model
+from monitor.policy import model
 from monitor.policy.addresses import Net
 from monitor.policy.selection import LabelClass
 from monitor.policy.selectors import Node
@@ -34,35 +34,20 @@ NOT_ICMP: Final = "notICMP with type and code means one thing on iptables and eB
 _ICMP_OF_VERSION: Final = {4: 1, 6: 58}
 
 
-class Owners(Struct, frozen=True):
-    """Who owns or covers an address, as far as selectors can tell. `key` is equal for equal answers."""
+class Owners(Struct, gc=False):
+    """Who owns or covers an address, as far as selectors can tell. `key` is equal for equal answers.
+
+    `held` and `seen` belong to `Peers`, as those of a class do.
+    """
 
     key: tuple[int, ...] = ()
     classes: tuple[LabelClass, ...] = ()
+    held: int = 0
+    seen: int = -1
 
 
-NOBODY: Final = Owners()
-
-
-class Packet:
-    """The first packet of a connection, with the owners of its addresses looked up."""
-
-    __slots__ = (
-        "_destination_held",
-        "_holding",
-        "_source_held",
-        "destination",
-        "destination_owners",
-        "destination_port",
-        "generation",
-        "icmp_code",
-        "icmp_type",
-        "protocol",
-        "source",
-        "source_owners",
-        "source_port",
-        "version",
-    )
+class Packet(Struct, frozen=True, gc=False):
+    """The first packet of a connection. `…_held`: the peers that hold for the owners of an address, as bits."""
 
     source: int
     destination: int
@@ -72,34 +57,9 @@ class Packet:
     destination_port: int | None
     icmp_type: int | None
     icmp_code: int | None
-    source_owners: Owners
-    destination_owners: Owners
+    source_held: int
+    destination_held: int
     generation: int  # of what is looked up by exact address
-
-    def __init__(self, holding: Callable[[LabelClass], int]) -> None:
-        """`holding`: the peers that hold for a class, as bits."""
-        self._holding = holding
-        self._source_held = self._destination_held = -1  # most chains ask for one end only
-
-    @property
-    def source_held(self) -> int:
-        """The peers that hold for the owners of the source, as bits."""
-        if self._source_held < 0:
-            self._source_held = self._held(self.source_owners)
-        return self._source_held
-
-    @property
-    def destination_held(self) -> int:
-        if self._destination_held < 0:
-            self._destination_held = self._held(self.destination_owners)
-        return self._destination_held
-
-    def _held(self, owners: Owners) -> int:
-        """5.6: one owner suffices."""
-        held = 0
-        for each in owners.classes:
-            held |= self._holding(each)
-        return held
 
 
 class Peer:
@@ -151,7 +111,7 @@ Check = Callable[[Packet], Answer]
 class CompiledRule:
     """A rule as two rows of checks, with whom it asks (for changes).
 
-    Packets with the same header (`Reads.header`) get the same answer from the first row; the second asks who is at the
+    Packets with the same header (reading.py) get the same answer from the first row; the second asks who is at the
     packet's addresses.
     """
 
@@ -426,64 +386,3 @@ def _merged(ranges: Iterable[tuple[int, int]]) -> tuple[list[int], list[int]]:
             low.append(first)
             high.append(last)
     return low, high
-
-
-# --- what a rule's answer depends on -----------------------------------------------------------------------------
-
-
-Header = tuple[int | None, ...]
-"""What a row of rules can tell apart in a packet, without asking who is at its addresses."""
-
-
-class Reads:
-    """What a row of rules can tell apart: two packets alike in all of it get the same answer from each of them."""
-
-    __slots__ = ("destination_nets", "destination_ports", "is_exact", "source_nets", "source_ports")
-
-    def __init__(self, rules: Iterable[model.Rule]) -> None:
-        source_nets, destination_nets = {addresses.V6}, {addresses.V6}
-        source_ports: set[int] = set()
-        destination_ports: set[int] = set()
-        self.is_exact = False
-        for rule in rules:
-            self._side(rule.source, source_nets, source_ports)
-            self._side(rule.destination, destination_nets, destination_ports)
-        self.source_nets, self.destination_nets = sorted(source_nets), sorted(destination_nets)
-        self.source_ports, self.destination_ports = sorted(source_ports), sorted(destination_ports)
-
-    def _side(self, side: model.Side, nets: set[int], ports: set[int]) -> None:
-        if side.nets or side.not_nets:
-            for first, last in side.nets + side.not_nets:
-                nets.update((first, last + 1))
-        if side.ports.ranges or side.not_ports.ranges:
-            for first, last in side.ports.ranges + side.not_ports.ranges:
-                ports.update((first, last + 1))
-        if side.ports.names or side.not_ports.names or side.service is not None:
-            self.is_exact = True
-
-    def header(self, packet: Packet) -> Header:
-        """Equal for packets that differ, for these rules, by who is at their addresses only.
-
-        `is_exact`: addresses and ports as they are.
-        """
-        if self.is_exact:
-            return (
-                packet.protocol,
-                packet.icmp_type,
-                packet.icmp_code,
-                packet.source,
-                packet.destination,
-                packet.source_port,
-                packet.destination_port,
-                packet.generation,
-            )
-        source_port, destination_port = packet.source_port, packet.destination_port
-        return (
-            packet.protocol,
-            packet.icmp_type,
-            packet.icmp_code,
-            bisect_right(self.source_nets, packet.source),
-            bisect_right(self.destination_nets, packet.destination),
-            None if source_port is None else bisect_right(self.source_ports, source_port),
-            None if destination_port is None else bisect_right(self.destination_ports, destination_port),
-        )

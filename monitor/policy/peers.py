@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from monitor.policy.bits import ones
-from monitor.policy.matching import CompiledRule, Hashed, Peer
+from monitor.policy.matching import CompiledRule, Hashed, Owners, Peer
 from monitor.policy.selection import LabelClass, SelectorIndex
 from monitor.policy.selectors import Node
 
@@ -77,6 +77,15 @@ class Peers:
         if asked.seen != self._told:
             self._catch_up(asked)
         return asked.held
+
+    def held(self, owners: Owners) -> int:
+        """The peers that hold for an address, as bits: one of its owners suffices (5.6)."""
+        if owners.seen != self._told:
+            bits = 0
+            for each in owners.classes:
+                bits = bits | self.holding(each) if bits else self.holding(each)
+            owners.held, owners.seen = bits, self._told
+        return owners.held
 
     def _catch_up(self, asked: LabelClass) -> None:
         """In the order in which they came: of those with one number the last one counts."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from models.facts import EndpointSlice
 from monitor.policy import addresses, model
-from monitor.policy.matching import NOBODY, Backends, Owners
+from monitor.policy.matching import Backends, Owners
 from monitor.policy.selection import LabelClass
 
 _MANY_ADDRESSES = 262_144
@@ -26,6 +26,7 @@ class Places:
         self._sets: dict[int, dict[int, set[str]]] = {}  # size of the net -> first address -> ids of sets
         self._sizes: tuple[int, ...] = ()
         self._known: dict[int, Owners] = {}
+        self._nobody = Owners()
 
     def put(self, endpoint: model.Endpoint, found: LabelClass) -> None:
         self._classes[endpoint.id] = found
@@ -89,7 +90,7 @@ class Places:
         here = (*self._at.get(address, ()), *self.sets(address))
         classes = {found.id: found for found in map(self._classes.__getitem__, here)}
         if not classes:
-            return NOBODY
+            return self._nobody
         return Owners(tuple(sorted(classes)), tuple(classes.values()))
 
 

@@ -41,7 +41,7 @@ class Profiles:
         self._labels: dict[str, Mapping[str, str]] = {}
         self._profiles: dict[str, model.Profile] = {DEFAULT_ALLOW: _BUILT_IN}
         self._origins: dict[tuple[str, bool], Origin] = {}
-        self._rules: dict[tuple[str, Direction], tuple[CompiledRule, ...]] = {}
+        self._steps: dict[tuple[str, Direction], ProfileSteps] = {}
         self.edition = 0
 
     @property
@@ -80,20 +80,17 @@ class Profiles:
 
     def _forget(self, name: str) -> None:
         for direction in Direction:
-            self._rules.pop((name, direction), None)
+            self._steps.pop((name, direction), None)
 
     def steps(self, name: str, direction: Direction) -> ProfileSteps:
-        return ProfileSteps(name, self.rules(name, direction))
-
-    def rules(self, name: str, direction: Direction) -> tuple[CompiledRule, ...]:
         """Profile rules are read as global (12.3)."""
-        found = self._rules.get((name, direction))
+        found = self._steps.get((name, direction))
         if found is None:
             is_egress = direction is Direction.EGRESS
-            made = (
+            rules = [
                 CompiledRule(rule, self._surroundings, is_egress=is_egress) for rule in self._written(name, direction)
-            )
-            found = self._rules[name, direction] = tuple(made)
+            ]
+            found = self._steps[name, direction] = ProfileSteps(name, rules)
         return found
 
     def _written(self, name: str, direction: Direction) -> tuple[model.Rule, ...]:
@@ -104,7 +101,7 @@ class Profiles:
 
     def compiled(self, name: str) -> Iterator[CompiledRule]:
         for direction in Direction:
-            yield from self.rules(name, direction)
+            yield from (step.compiled for step in self.steps(name, direction).steps)
 
 
 def _set_or_drop(table: dict[str, Value], name: str, value: Value | None) -> None:

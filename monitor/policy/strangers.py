@@ -7,7 +7,6 @@ the public addresses into, the widest is taken, since a net around that means ev
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Final
@@ -57,9 +56,9 @@ class Strangers:
         reads = chain.reads
         if reads.is_exact:
             return None
-        borders = reads.source_nets if direction is Direction.EGRESS else reads.destination_nets
+        nets = reads.source_nets if direction is Direction.EGRESS else reads.destination_nets
         owners = self._world.subjects.places.owners
-        places = tuple([(bisect_right(borders, at), owners(at).key) for at in endpoint.addresses])
+        places = tuple([(nets.kind(at), owners(at).key) for at in endpoint.addresses])
         return (chain, direction, endpoint.named_ports, places)
 
     def packets(self, endpoint: model.Endpoint, chain: Chain, direction: Direction) -> Iterator[Packet]:
@@ -76,8 +75,8 @@ class Strangers:
         if found is None:
             reads = chain.reads
             found = self._ports[chain, named] = (
-                _middle_port(reads.source_ports, named),
-                _middle_port(reads.destination_ports, named),
+                _middle_port(reads.source_ports.borders, named),
+                _middle_port(reads.destination_ports.borders, named),
             )
         return found
 
@@ -87,8 +86,8 @@ class Strangers:
             self._gaps = {each: self._widest(each) for each in _PUBLIC}
         found = self._known.get((chain, is_egress, version))
         if found is None:
-            borders = sorted(chain.reads.destination_nets if is_egress else chain.reads.source_nets)
-            parts = (part for gap in self._gaps[version] for part in _cut(gap, borders))
+            nets = chain.reads.destination_nets if is_egress else chain.reads.source_nets
+            parts = (part for gap in self._gaps[version] for part in _cut(gap, nets.borders))
             found = self._known[chain, is_egress, version] = _middle(max(parts, key=_width))
         return found
 

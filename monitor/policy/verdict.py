@@ -17,7 +17,8 @@ from msgspec import Struct
 
 from models.verdicts import Decision, Hit, LogHit, Verdict
 from monitor.policy import model
-from monitor.policy.matching import CompiledRule, Header, Packet, Peer, Reads, all_hold
+from monitor.policy.matching import CompiledRule, Packet, Peer, all_hold
+from monitor.policy.reading import Header, Reads
 
 END_OF_TIER: Final = -1
 _MANY_WALKS: Final = 131_072
@@ -43,44 +44,44 @@ class Outcome(StrEnum):
 _OUTCOMES: Final = {model.ALLOW: Outcome.ALLOW, model.DENY: Outcome.DENY}
 
 
-Fitted: TypeAlias = "tuple[Step, bool | str]"
-"""A step that can match packets with some header, and what its header checks say: True, or why it is not known."""
-
-
 class Step:
-    """A rule in its place: the rule, and what the trace says when it is met."""
+    """A rule in its place: the rule, and what the trace says when it is met.
 
-    __slots__ = ("_sure", "action", "by_header", "by_owner", "compiled", "hit", "log")
+    `fits`: what its header checks say of the packets that it is kept for: True, or why it is not known.
+    """
 
-    def __init__(self, compiled: CompiledRule, hit: Hit) -> None:
+    __slots__ = ("action", "by_header", "by_owner", "compiled", "fits", "hit", "is_for_all", "log")
+
+    def __init__(self, compiled: CompiledRule, hit: Hit, fits: bool | str = True) -> None:  # noqa: FBT001, FBT002
         self.action = hit.action
         self.compiled = compiled
-        self._sure: Fitted = (self, True)  # one object, as there are many headers
         self.by_header, self.by_owner = compiled.by_header, compiled.by_owner
+        self.fits = fits
         self.hit = hit
         self.log: LogHit | None = None  # Log rules of staged policies are not programmed (11.5)
         if hit.action == model.LOG and not hit.is_staged:
             self.log = LogHit(tier=hit.tier, kind=hit.kind, namespace=hit.namespace, name=hit.name, rule=hit.rule)
+        # met in any case, whoever is at the packet's addresses
+        self.is_for_all = fits is True and not self.by_owner and hit.action != model.LOG
 
-    def fitted(self, fits: bool | str) -> Fitted:  # noqa: FBT001 - an answer: True, or why it is not known
-        return self._sure if fits is True else (self, fits)
+    def depending(self, reason: str) -> Step:
+        """The same, for packets of which its header checks cannot know."""
+        return Step(self.compiled, self.hit, reason)
 
 
 class CompiledPolicy:
     """A policy or profile ready to walk: its steps by direction."""
 
-    __slots__ = ("egress", "egress_rules", "ingress", "ingress_rules", "policy")
+    __slots__ = ("egress", "ingress", "policy")
 
     def __init__(self, policy: model.Policy, ingress: Sequence[CompiledRule], egress: Sequence[CompiledRule]) -> None:
         self.policy = policy
-        self.ingress_rules = tuple(ingress)
-        self.egress_rules = tuple(egress)
         self.ingress = tuple(Step(rule, _hit(policy, rule.rule.action, at)) for at, rule in enumerate(ingress))
         self.egress = tuple(Step(rule, _hit(policy, rule.rule.action, at)) for at, rule in enumerate(egress))
 
     def rules(self) -> Iterator[CompiledRule]:
-        yield from self.ingress_rules
-        yield from self.egress_rules
+        for step in (*self.ingress, *self.egress):
+            yield step.compiled
 
 
 def _hit(policy: model.Policy, action: str, rule: int) -> Hit:
@@ -98,16 +99,15 @@ def _hit(policy: model.Policy, action: str, rule: int) -> Hit:
 class TierSteps:
     """A tier as one endpoint meets it: the policies that select it in this direction, and what happens at its end."""
 
-    __slots__ = ("end", "is_pass", "policies", "rules", "steps", "tier")
+    __slots__ = ("end", "is_pass", "policies", "steps", "tier")
 
     def __init__(
         self, tier: model.Tier, policies: Sequence[CompiledPolicy], *, is_egress: bool, is_silent: bool
     ) -> None:
         self.tier = tier
-        self.policies = tuple(each.policy for each in policies)
-        compiled = (rule for each in policies for rule in (each.egress_rules if is_egress else each.ingress_rules))
-        self.rules = tuple(each.rule for each in compiled)
-        self.steps = tuple(step for each in policies for step in (each.egress if is_egress else each.ingress))
+        self.policies = tuple([each.policy for each in policies])
+        lists = [each.egress if is_egress else each.ingress for each in policies]
+        self.steps = lists[0] if len(lists) == 1 else tuple([step for each in lists for step in each])
         self.is_pass = tier.is_pass or is_silent
         action = model.PASS if self.is_pass else model.DENY
         # 8.5: attributed to the first policy that took part. Untracked and preDNAT lists end without a word.
@@ -115,12 +115,11 @@ class TierSteps:
 
 
 class ProfileSteps:
-    """A profile as one endpoint meets it."""
+    """A profile as endpoints meet it."""
 
-    __slots__ = ("rules", "steps")
+    __slots__ = ("steps",)
 
-    def __init__(self, name: str, rules: Sequence[CompiledRule]) -> None:
-        self.rules = tuple(each.rule for each in rules)
+    def __init__(self, name: str, rules: Iterable[CompiledRule]) -> None:
         self.steps = tuple(
             Step(
                 rule,
@@ -130,25 +129,45 @@ class ProfileSteps:
         )
 
 
-class Part(Struct, frozen=True, gc=False):
+class Part(Struct, frozen=True):
     """A tier in which it matters who is at the addresses. `before`: what is met in front of it in any case."""
 
     before: tuple[Hit, ...]
     tier: TierSteps
-    steps: tuple[Fitted, ...]
+    steps: tuple[Step, ...]
 
 
-class Fits(Struct, frozen=True, gc=False):
-    """What is left of a chain for packets with one header. `after`: what is met behind the parts; it may decide."""
+OwnersKey: TypeAlias = "int | tuple[int, int]"
+"""Of the peers that are asked those that hold for the owners of the source, as bits; or of both ends."""
+
+
+class Fits(Struct, frozen=True):
+    """What is left of a chain for packets with one header. `after`: what is met behind the parts; it may decide.
+
+    `of_source`, `of_destination`: the peers that are asked, as bits; `walks` are told apart by those that hold.
+    """
 
     parts: tuple[Part, ...]
     after: tuple[Hit, ...]
-    profiles: tuple[tuple[Fitted, ...], ...]
+    profiles: tuple[tuple[Step, ...], ...]
+    of_source: int
+    of_destination: int
+    walks: dict[OwnersKey, Walked]
 
 
-OwnersKey: TypeAlias = "int | tuple[int, ...]"
-"""Of the peers that a chain asks those that hold for the owners of an address, as bits; or the owners' classes."""
-WalkKey: TypeAlias = "tuple[int, Header, OwnersKey, OwnersKey]"
+def _fits(parts: Sequence[Part], after: Sequence[Hit], profiles: Sequence[tuple[Step, ...]] = ()) -> Fits:
+    asking = [step.compiled for steps in (*[part.steps for part in parts], *profiles) for step in steps]
+    of_source = _bits([peer for rule in asking for peer in rule.of_source])
+    of_destination = _bits([peer for rule in asking for peer in rule.of_destination])
+    return Fits(tuple(parts), tuple(after), tuple(profiles), of_source, of_destination, {})
+
+
+def _bits(peers: Sequence[Peer]) -> int:
+    """Numbers of peers run high: one alone is kept as the object that it is."""
+    bits = 0
+    for peer in peers:
+        bits = bits | peer.bit if bits else peer.bit
+    return bits
 
 
 class Memory:
@@ -158,29 +177,25 @@ class Memory:
     """
 
     def __init__(self) -> None:
-        self.walks: dict[WalkKey, Walked] = {}
-        self.fits: dict[tuple[int, Header], Fits] = {}
+        self.fits: dict[Header, Fits] = {}
+        self.walks = 0
         self.numbers = count()
 
+    def make_room(self) -> None:
+        """For one more walk."""
+        if self.walks > _MANY_WALKS:
+            self.clear()
+        self.walks += 1
+
     def clear(self) -> None:
-        self.walks.clear()
         self.fits.clear()
+        self.walks = 0
 
 
 class Chain:
     """Everything that one kind of endpoint meets in one direction at one stage, in order. Shared by those alike."""
 
-    __slots__ = (
-        "_asked_of_destination",
-        "_asked_of_source",
-        "_memory",
-        "_number",
-        "end",
-        "is_pass_deny",
-        "profiles",
-        "reads",
-        "tiers",
-    )
+    __slots__ = ("_memory", "_number", "end", "is_pass_deny", "profiles", "reads", "tiers")
 
     def __init__(
         self,
@@ -195,76 +210,55 @@ class Chain:
         self.profiles = tuple(profiles)
         self.end = end
         steps: list[TierSteps | ProfileSteps] = [*self.tiers, *self.profiles]
-        self.reads = Reads(rule for each in steps for rule in each.rules)
-        rules = [step.compiled for each in steps for step in each.steps]
-        self._asked_of_source = _bits(peer for rule in rules for peer in rule.of_source)
-        self._asked_of_destination = _bits(peer for rule in rules for peer in rule.of_destination)
+        self.reads = Reads([step.compiled.rule for each in steps for step in each.steps])
         self._memory = memory
         self._number = next(memory.numbers)
         self.is_pass_deny = is_pass_deny  # Pass in a profile: deny on eBPF, the next profile elsewhere (8.6)
 
     def walked(self, packet: Packet) -> Walked:
         """Remembered for packets that the rules of this chain cannot tell apart."""
-        header = self.reads.header(packet)
-        if self.reads.is_exact:  # named ports are those of single owners
-            key: WalkKey = (self._number, header, packet.source_owners.key, packet.destination_owners.key)
-        else:
-            source = packet.source_held & self._asked_of_source if self._asked_of_source else 0
-            destination = packet.destination_held & self._asked_of_destination if self._asked_of_destination else 0
-            key = (self._number, header, source, destination)
-        found = self._memory.walks.get(key)
+        memory, key = self._memory, self.reads.header(packet, self._number)
+        fits = memory.fits.get(key)
+        if fits is None:
+            fits = memory.fits[key] = self._sifted(packet)
+        source = packet.source_held & fits.of_source if fits.of_source else 0
+        owners: OwnersKey = (source, packet.destination_held & fits.of_destination) if fits.of_destination else source
+        found = fits.walks.get(owners)
         if found is None:
-            if len(self._memory.walks) > _MANY_WALKS:
-                self._memory.clear()
-            found = self._memory.walks[key] = _Walk(packet).through(self, self._fits(header, packet))
-        return found
-
-    def _fits(self, header: Header, packet: Packet) -> Fits:
-        found = self._memory.fits.get((self._number, header))
-        if found is None:
-            found = self._memory.fits[self._number, header] = self._sifted(packet)
+            memory.make_room()
+            found = fits.walks[owners] = _Walk(packet).through(self, fits)
         return found
 
     def _sifted(self, packet: Packet) -> Fits:
         parts: list[Part] = []
         hits: list[Hit] = []
         for tier in self.tiers:
-            steps = _fitted(tier.steps, packet)
-            if steps and not _is_met(*steps[0]):
+            steps = _fitting(tier.steps, packet)
+            if steps and not steps[0].is_for_all:
                 parts.append(Part(tuple(hits), tier, steps))
                 hits.clear()
-            elif met := steps[0][0].hit if steps else tier.end:
+            elif met := steps[0].hit if steps else tier.end:
                 hits.append(met)
                 if met.action != model.PASS:
-                    return Fits(tuple(parts), tuple(hits), ())
-        return Fits(tuple(parts), tuple(hits), tuple([_fitted(each.steps, packet) for each in self.profiles]))
+                    return _fits(parts, hits)
+        return _fits(parts, hits, [_fitting(each.steps, packet) for each in self.profiles])
 
     def verdict(self, packet: Packet) -> Verdict:
         return self.walked(packet).verdict
 
 
-def _bits(peers: Iterable[Peer]) -> int:
-    bits = 0
-    for peer in peers:
-        bits |= peer.bit
-    return bits
-
-
-def _fitted(steps: Iterable[Step], packet: Packet) -> tuple[Fitted, ...]:
-    """Up to the first that is met in any case."""
-    found: list[Fitted] = []
+def _fitting(steps: Iterable[Step], packet: Packet) -> tuple[Step, ...]:
+    """Those whose header checks do not rule it out, up to the first that is met in any case."""
+    found: list[Step] = []
     for step in steps:
         fits = all_hold(step.by_header, packet, True)
-        if fits is not False:
-            found.append(step.fitted(fits))
-            if _is_met(step, fits):
+        if fits is True:
+            found.append(step)
+            if step.is_for_all:
                 break
+        elif fits is not False:
+            found.append(step.depending(fits))
     return tuple(found)
-
-
-def _is_met(step: Step, fits: bool | str) -> bool:  # noqa: FBT001 - as above
-    """Whoever is at the packet's addresses."""
-    return fits is True and not step.by_owner and step.action != model.LOG
 
 
 class Walked(Struct, frozen=True, gc=False):
@@ -310,7 +304,7 @@ class _Walk:
         if hits and not self._is_over:
             self.trace += hits
 
-    def _goes_on_after(self, tier: TierSteps, steps: Iterable[Fitted]) -> bool:
+    def _goes_on_after(self, tier: TierSteps, steps: Iterable[Step]) -> bool:
         met, may_have_passed = self._first_met(steps)
         if met is None:
             met = tier.end
@@ -323,7 +317,7 @@ class _Walk:
         self._end(_OUTCOMES[met.action])
         return may_have_passed
 
-    def _goes_on_after_profile(self, steps: Iterable[Fitted], *, is_pass_deny: bool) -> bool:
+    def _goes_on_after_profile(self, steps: Iterable[Step], *, is_pass_deny: bool) -> bool:
         met, may_have_passed = self._first_met(steps)
         if may_have_passed and is_pass_deny:
             self.outcomes.add(Outcome.DENY)
@@ -338,11 +332,11 @@ class _Walk:
         self._end(_OUTCOMES[met.action])
         return may_have_passed and not is_pass_deny
 
-    def _first_met(self, steps: Iterable[Fitted]) -> tuple[Hit | None, bool]:
+    def _first_met(self, steps: Iterable[Step]) -> tuple[Hit | None, bool]:
         """The first rule that surely matches and is no Log, and whether a Pass before it may have matched."""
         packet, may_have_passed = self._packet, False
-        for step, fits in steps:
-            found = all_hold(step.by_owner, packet, fits) if step.by_owner else fits
+        for step in steps:
+            found = all_hold(step.by_owner, packet, step.fits) if step.by_owner else step.fits
             if found is False:
                 continue
             if step.action == model.LOG:

@@ -312,17 +312,29 @@ class World:
             found.setdefault(policy.tier, []).append(policy)
         return [(self.chains.tier(name), policies) for name, policies in found.items()]
 
-    def packet(self, source: int, destination: int, protocol: int, ports: tuple[int | None, int | None]) -> Packet:
-        """A packet, without anything of ICMP, with the owners of its addresses looked up."""
-        places, packet = self.subjects.places, Packet(self.peers.holding)
-        packet.source, packet.destination = source, destination
-        packet.version = addresses.version(destination)
-        packet.protocol = protocol
-        packet.source_port, packet.destination_port = ports
-        packet.icmp_type = packet.icmp_code = None
-        packet.source_owners, packet.destination_owners = places.owners(source), places.owners(destination)
-        packet.generation = self.generation
-        return packet
+    def packet(
+        self,
+        source: int,
+        destination: int,
+        protocol: int,
+        ports: tuple[int | None, int | None],
+        icmp: tuple[int | None, int | None] = (None, None),
+    ) -> Packet:
+        """A packet, with the owners of its addresses looked up. `icmp`: type and code."""
+        owners, held = self.subjects.places.owners, self.peers.held
+        return Packet(
+            source,
+            destination,
+            addresses.version(destination),
+            protocol,
+            ports[0],
+            ports[1],
+            icmp[0],
+            icmp[1],
+            held(owners(source)),
+            held(owners(destination)),
+            self.generation,
+        )
 
     # what rules look up: matching.Surroundings
 
