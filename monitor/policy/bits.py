@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 _MANY_ONES = 32
 """Set bits from which on they are found faster in the number written out."""
+
+
+def of(places: Iterable[int]) -> int:
+    """The bits at these places. Each costs a step, however long the number is."""
+    found = list(places)
+    if not found:
+        return 0
+    held = bytearray(max(found) // 8 + 1)
+    for place in found:
+        held[place >> 3] |= 1 << (place & 7)
+    return int.from_bytes(held, "little")
 
 
 def ones(bits: int) -> Iterator[int]:

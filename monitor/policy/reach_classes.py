@@ -239,19 +239,20 @@ class Classes:
         self.all_bits = self.inside_bits = self.with_bag_bits = self.with_bags_bits = 0
         self.bits_of_version = {4: 0, 6: 0}
         self.bits_of_net: dict[Net, int] = defaultdict(int)
-        self.bits_of_bag: dict[int, int] = defaultdict(int)
+        self.places_of_bag: dict[int, list[int]] = defaultdict(list)  # nearly always few: as bits they would be large
         self.bits_of_service: dict[tuple[str, str], int] = defaultdict(int)
         bits_of_zone = [0] * len(self.zones)
         for number, one in enumerate(self.list):
             bits_of_zone[one.zone] |= 1 << number
-            self._index_class(1 << number, one)
+            self._index_class(number, one)
         for zone, bits in zip(self.zones, bits_of_zone, strict=True):
             self._index_zone(bits, zone)
 
-    def _index_class(self, bit: int, one: AddressClass) -> None:
+    def _index_class(self, number: int, one: AddressClass) -> None:
+        bit = 1 << number
         self.all_bits |= bit
         for bag in one.bags:
-            self.bits_of_bag[bag] |= bit
+            self.places_of_bag[bag].append(number)
         for service, _, _ in one.services:
             self.bits_of_service[service] |= bit
         if one.owners:
@@ -323,7 +324,7 @@ class Classes:
 
     def _grow(self, place: int) -> None:
         one = self.list[place]
-        self._index_class(1 << place, one)
+        self._index_class(place, one)
         self._index_zone(1 << place, self.zones[one.zone])
         self._size = place + 1
 

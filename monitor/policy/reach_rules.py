@@ -14,6 +14,7 @@ from operator import or_
 
 from msgspec import Struct
 
+from monitor.policy import bits as sets
 from monitor.policy import connections, intervals, model, selectors
 from monitor.policy import reach_regions as regions
 from monitor.policy.bits import ones
@@ -71,13 +72,14 @@ class Rules:
         self._bits: dict[selectors.Node, int] = {}
         self._regions: dict[tuple[int, str], tuple[Side, Region]] = {}
         self._lists: dict[tuple[int, str], tuple[tuple[Rule, ...], Listed]] = {}
+        self._lists_alike: dict[tuple[tuple[Rule, ...], str], Listed] = {}
         self._families: dict[tuple[object, ...], tuple[Family, ...]] = {}
         self.everywhere: Region = ((classes.all_bits, EVERYTHING),)
 
     def grow(self) -> None:
         """There are new classes, and maybe new bags."""
         self._bags.grow()
-        for known in (self._expanded, self._regions, self._lists, self._families):
+        for known in (self._expanded, self._regions, self._lists, self._lists_alike, self._families):
             known.clear()
         size = self.everywhere[0][0].bit_length()
         self._bits = {
@@ -97,7 +99,7 @@ class Rules:
 
     def subjects(self, selector: selectors.Node) -> int:
         """The label bags that a policy's own selector holds for."""
-        return self._bags.bits(selector)
+        return self._bags.evaluated(selector)
 
     def _known(self, selector: selectors.Node) -> int:
         """The classes whose address belongs to an object that the selector holds for."""
@@ -116,10 +118,8 @@ class Rules:
         return found
 
     def _with_any(self, bags: int) -> int:
-        bits = 0
-        for bag in ones(bags):
-            bits |= self._classes.bits_of_bag[bag]
-        return bits
+        places = self._classes.places_of_bag
+        return sets.of(place for bag in ones(bags) for place in places[bag])
 
     def _with_most(self, bags: int) -> int:
         """All but those with the other bags, unless they have one of these too."""
@@ -133,15 +133,22 @@ class Rules:
         return (classes.with_bag_bits & ~others) | sum(1 << place for place in both)
 
     def listed(self, rules: tuple[Rule, ...], direction: str) -> Listed:
-        """Rules are known by the tuple that holds them: a policy's are turned once."""
+        """Rules are known by the tuple that holds them, and turned once for all policies that have equal ones."""
         key = (id(rules), direction)
         found = self._lists.get(key)
         if found is None:
             if len(self._lists) > _MANY_LISTS:  # most are of policies that are gone
                 self._lists.clear()
+                self._lists_alike.clear()
                 self._regions.clear()
-            found = self._lists[key] = (rules, self._listed(rules, direction))
+            found = self._lists[key] = (rules, self._alike(rules, direction))
         return found[1]
+
+    def _alike(self, rules: tuple[Rule, ...], direction: str) -> Listed:
+        found = self._lists_alike.get((rules, direction))
+        if found is None:
+            found = self._lists_alike[rules, direction] = self._listed(rules, direction)
+        return found
 
     def _listed(self, rules: tuple[Rule, ...], direction: str) -> Listed:
         turned = tuple([self._turned(rule, direction) for rule in rules])
@@ -360,7 +367,8 @@ class _BagIndex:
         self._classes = classes
         self.all = 0
         self._having: dict[str, int] = defaultdict(int)
-        self._equal: dict[tuple[str, str | None], int] = defaultdict(int)
+        self._equal: dict[tuple[str, str | None], list[int]] = defaultdict(list)
+        self._wide: dict[tuple[str, str | None], int] = {}  # of the long lists among these
         self._values: dict[str, set[str]] = defaultdict(set)
         self._known: dict[selectors.Node, int] = {}
         self.grow()
@@ -368,11 +376,12 @@ class _BagIndex:
     def grow(self) -> None:
         """Takes in the bags that are new."""
         self._known.clear()
+        self._wide.clear()
         for bag, number in islice(self._classes.bags.items(), self.all.bit_length(), None):
             bit = 1 << number
             for key, value in bag:
                 self._having[key] |= bit
-                self._equal[key, value] |= bit
+                self._equal[key, value].append(number)
                 if value is not OTHER:
                     self._values[key].add(value)
         self.all = (1 << len(self._classes.bags)) - 1
@@ -383,31 +392,32 @@ class _BagIndex:
     def bits(self, selector: selectors.Node) -> int:
         found = self._known.get(selector)
         if found is None:
-            found = self._known[selector] = self._evaluated(selector)
+            found = self._known[selector] = self.evaluated(selector)
         return found
 
-    def _evaluated(self, node: selectors.Node) -> int:
+    def evaluated(self, node: selectors.Node) -> int:
+        """As `bits`, without remembering it."""
         match node:
             case selectors.And():
                 bits = self.all
                 for term in node.terms:
-                    bits &= self.bits(term)
+                    bits &= self.evaluated(term)
                 return bits
             case selectors.KeyTest():
                 return self._tested(node)
             case selectors.Or():
-                return reduce(or_, (self._evaluated(term) for term in node.terms), 0)
+                return reduce(or_, (self.evaluated(term) for term in node.terms), 0)
             case selectors.Not():
-                return self.all & ~self._evaluated(node.term)
+                return self.all & ~self.evaluated(node.term)
             case _:  # all() and global()
                 return self.all
 
     def _tested(self, test: selectors.KeyTest) -> int:
         match test:
             case selectors.Equals():
-                return self._equal.get((test.key, test.value), 0)
+                return self._with(test.key, test.value)
             case selectors.NotEquals():
-                return self.all & ~self._equal.get((test.key, test.value), 0)
+                return self.all & ~self._with(test.key, test.value)
             case selectors.In():
                 return self._any_of(test.key, test.values)
             case selectors.NotIn():
@@ -419,4 +429,14 @@ class _BagIndex:
                 return self._any_of(test.key, (value for value in values if test.matches({test.key: value})))
 
     def _any_of(self, key: str, values: Iterable[str]) -> int:
-        return reduce(or_, (self._equal.get((key, value), 0) for value in values), 0)
+        return reduce(or_, (self._with(key, value) for value in values), 0)
+
+    def _with(self, key: str, value: str) -> int:
+        """The bags that hold this value of the label."""
+        bags = self._equal.get((key, value), ())
+        if len(bags) <= _DEAR:
+            return sets.of(bags)
+        found = self._wide.get((key, value))
+        if found is None:
+            found = self._wide[key, value] = sets.of(bags)
+        return found

@@ -1,7 +1,7 @@
 """What an endpoint's policies let through, for all far classes at once: one region per direction and stage.
 
-Endpoints with the same policies, in the same order, and the same profiles share one walk, unless a rule asks for the
-endpoint's own address or port. A tier with the same policies is walked once, whoever it selects.
+Endpoints share one walk if their policies have the same rules, in the same order, and their profiles are the same,
+unless a rule asks for the endpoint's own address or port. A tier with the same rules is walked once, whoever it selects.
 Source: policy_semantics.md section 8 (tiers), 11 (pending), 12 (profiles).
 """
 
@@ -50,7 +50,7 @@ class Walks:
         self._profile_lists: dict[tuple[tuple[str, ...], str], list[Listed]] = {}
         self._passages: dict[tuple[int, int], tuple[Passage, Outcome, Passage]] = {}
         self._entrance: Passage | None = None
-        self._kept: list[Program] = []  # the keys below hold ids: what they are ids of must stay
+        self._kept: list[list[list[Listed]]] = []  # the keys hold ids: what they are ids of must stay
 
     def forget(self, profiles: Mapping[str, Profile]) -> None:
         """The classes, a policy or a profile have changed: what is asked again is worked out again."""
@@ -67,10 +67,11 @@ class Walks:
         owner = self._classes.list[place].owners[0]
         tiers = [[self._listed(policy, direction) for policy in policies] for _, policies in program]
         profiles = self._listed_profiles(owner.profiles, direction)
-        key = (direction, _key(program), owner.profiles, _asked([*chain.from_iterable(tiers), *profiles], place))
+        asked = _asked([*chain.from_iterable(tiers), *profiles], place)
+        key = (direction, _key(program, tiers), owner.profiles, asked)
         found = self._bounds.get(key)
         if found is None:
-            self._kept.append(program)
+            self._kept.append(tiers)
             outcomes = self._outcomes_of(program, tiers, owner, place, direction)
             found = self._bounds[key] = self._through(outcomes)
         return found
@@ -107,8 +108,8 @@ class Walks:
     def _outcomes_of(
         self, program: Program, tiers: Sequence[Sequence[Listed]], owner: Owner, place: int, direction: str
     ) -> Iterator[Outcome]:
-        for (tier, policies), lists in zip(program, tiers, strict=True):
-            key = (direction, tier.is_pass, tuple(map(id, policies)), _asked(lists, place))
+        for (tier, _), lists in zip(program, tiers, strict=True):
+            key = (direction, tier.is_pass, tuple(map(id, lists)), _asked(lists, place))
             found = self._outcomes.get(key)
             if found is None:
                 ends = model.PASS if tier.is_pass else model.DENY  # 8.4
@@ -166,6 +167,6 @@ def takes_part(policy: Policy, direction: str, stage: Stage) -> bool:
     return policy.is_ingress if direction == INGRESS else policy.is_egress
 
 
-def _key(program: Program) -> tuple[tuple[bool, tuple[int, ...]], ...]:
-    """Tiers differ for a walk only by their default action."""
-    return tuple([(tier.is_pass, tuple(map(id, policies))) for tier, policies in program])
+def _key(program: Program, tiers: Iterable[Iterable[Listed]]) -> tuple[tuple[bool, tuple[int, ...]], ...]:
+    """Tiers differ for a walk only by their rules and their default action."""
+    return tuple([(tier.is_pass, tuple(map(id, lists))) for (tier, _), lists in zip(program, tiers, strict=True)])
