@@ -1,7 +1,7 @@
 """What an endpoint's policies let through, for all far classes at once: one region per direction and stage.
 
 Endpoints share one walk if their policies have the same rules, in the same order, and their profiles are the same,
-unless a rule asks for the endpoint's own address or port. A tier with the same rules is walked once, whoever it selects.
+unless a rule asks for the endpoint's own address or port. A tier with the same rules is walked once for all of them.
 Source: policy_semantics.md section 8 (tiers), 11 (pending), 12 (profiles).
 """
 

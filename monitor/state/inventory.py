@@ -15,7 +15,7 @@ from msgspec import Struct, field
 from models.facts import API_KINDS, Fact, FactKey, Kind, Rejected
 from models.wire import Unreadable
 from monitor.policy.engine import Affected, Engine
-from monitor.state import subjects
+from monitor.state import sharing, subjects
 from monitor.state.placement import PLACED, Place, Placement, Touched
 
 _DECLARED = frozenset({Kind.DECLARATION, Kind.DECLARED_DOMAIN})
@@ -76,6 +76,7 @@ class Inventory:
             self.unread[key] = value.reason
         if old == new and was_unread == self.unread.get(key):
             return False
+        sharing.share(new)
         self._before.setdefault(key, old)
         _keep(self.facts, key, new)
         if key.kind in _FEW:
