@@ -8,12 +8,14 @@ Law: a number belongs to one peer as long as any rule asks it, so what a chain r
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, TypeVar
 
 from monitor.policy.bits import ones
 from monitor.policy.matching import CompiledRule, Hashed, Owners, Peer
 from monitor.policy.selection import LabelClass, SelectorIndex
 from monitor.policy.selectors import Node
+
+Name = TypeVar("Name", str, tuple[str, str])
 
 _MANY_NEWS: Final = 64
 """New peers from which on a class is looked up in the index instead of being told of each."""
@@ -28,6 +30,7 @@ class Peers:
         self._free: list[int] = []
         self._index: SelectorIndex[int] = SelectorIndex()
         self._by_service: dict[tuple[str, str], set[Hashed]] = {}
+        self._by_port_name: dict[str, set[Hashed]] = {}
         self._news: list[Peer] = []  # the last ones that came, in order
         self._told = 0  # how many came, ever
 
@@ -54,6 +57,8 @@ class Peers:
                 peer.users.add(user)
             if rule.service is not None:
                 self._by_service.setdefault(rule.service, set()).add(user)
+            for name in _port_names(rule):
+                self._by_port_name.setdefault(name, set()).add(user)
 
     def release(self, user: Hashed, rules: Iterable[CompiledRule]) -> None:
         for rule in rules:
@@ -64,13 +69,9 @@ class Peers:
                     self._free.append(peer.number)
                     self._index.remove(peer.number)
             if rule.service is not None:
-                self._release_service(user, rule.service)
-
-    def _release_service(self, user: Hashed, service: tuple[str, str]) -> None:
-        users = self._by_service.get(service, set())
-        users.discard(user)
-        if not users:
-            self._by_service.pop(service, None)
+                _leave(self._by_service, rule.service, user)
+            for name in _port_names(rule):
+                _leave(self._by_port_name, name, user)
 
     def holding(self, asked: LabelClass) -> int:
         """The peers that hold for a class, as bits. Those of peers that are gone say nothing."""
@@ -110,3 +111,19 @@ class Peers:
 
     def users_of_service(self, service: tuple[str, str]) -> set[Hashed]:
         return set(self._by_service.get(service, ()))
+
+    def users_of_port_names(self, names: Iterable[str]) -> set[Hashed]:
+        """Whoever asks for a port by one of these names: of anybody, if the rule has no selector beside it."""
+        return set().union(*(self._by_port_name.get(name, ()) for name in names))
+
+
+def _port_names(rule: CompiledRule) -> Iterable[str]:
+    sides = (rule.rule.source, rule.rule.destination)
+    return {name for side in sides for ports in (side.ports, side.not_ports) for name in ports.names}
+
+
+def _leave(index: dict[Name, set[Hashed]], name: Name, user: Hashed) -> None:
+    users = index.get(name, set())
+    users.discard(user)
+    if not users:
+        index.pop(name, None)

@@ -276,6 +276,8 @@ class World:
             self.peers.holding(each) if each is not None else 0 for each in (change.old_class, change.new_class)
         )
         users = self.peers.users(before | after if change.is_moved else before ^ after)
+        if change.is_moved:
+            users |= self.peers.users_of_port_names(_port_names(change))
         is_endpoint = not any(isinstance(each, model.Set) for each in (change.old, change.new))
         asking: Touched | Askers = touched.askers if is_endpoint else touched
         for kind, namespace, name in users:
@@ -364,6 +366,11 @@ def _of_kinds(keys: Iterable[FactKey], kinds: frozenset[Kind]) -> list[FactKey]:
 def _counted(fact: Fact | None) -> Fact | None:
     """What Calico itself drops counts as absent."""
     return None if isinstance(fact, Rejected) else fact
+
+
+def _port_names(change: Change) -> set[str]:
+    ends = (each for each in (change.old, change.new) if isinstance(each, model.Endpoint))
+    return {name for each in ends for name, _, _ in each.named_ports}
 
 
 def _nets(rules: Iterable[CompiledRule]) -> set[Net]:

@@ -43,6 +43,34 @@ def test_following_equals_making_anew(cluster, sequence):
         assert everything(posture, engine) == everything(Posture.of(fresh), fresh)
 
 
+def by_port_name(name):
+    """A pod at the one end, and at the other a policy with a rule that asks for a port by name and for nobody."""
+    rule = facts.KubernetesRule(ports=(facts.KubernetesPort(port=name),))
+    return keyed(
+        facts.Namespace(name="red"),
+        facts.Namespace(name="blue"),
+        *(
+            facts.Pod(name="p", namespace=ns, node="n", addresses=(at,))
+            for ns, at in (("red", "10.1.0.1"), ("blue", "10.1.0.2"))
+        ),
+        facts.KubernetesNetworkPolicy(namespace="blue", name="out", policy_types=("Egress",), egress=(rule,)),
+    )
+
+
+def test_a_port_that_a_pod_names_anew_is_heard_of_by_rules_that_ask_for_no_pod_in_particular():
+    cluster = by_port_name("http")
+    engine = Engine.build(cluster)
+    posture = Posture.of(engine)
+    pod = cluster[key(facts.Kind.POD, "p")]
+    ports = (facts.NamedPort(name="http", protocol="TCP", port=80),)
+    everything(posture, engine)
+
+    for changed in (replace(pod, named_ports=ports), pod):
+        follow(cluster, engine, posture, {key(facts.Kind.POD, "p"): changed})
+        fresh = Engine.build(cluster)
+        assert everything(posture, engine) == everything(Posture.of(fresh), fresh)
+
+
 def small_cluster(pods=3):
     def allow(role):
         source = facts.EntityRule(selector=f"role == '{role}'")
