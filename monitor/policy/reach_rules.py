@@ -111,7 +111,7 @@ class Rules:
     def _expand(self, bags: int) -> int:
         """The classes with one of these bags."""
         if not bags & (bags - 1):  # one, or none
-            return self._classes.bits_of_bag[bags.bit_length() - 1] if bags else 0
+            return self._with_any(bags)
         found = self._expanded.get(bags)
         if found is None:
             found = self._expanded[bags] = self._with_most(bags) if self._bags.are_most(bags) else self._with_any(bags)
