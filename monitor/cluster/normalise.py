@@ -34,7 +34,7 @@ class Source(NamedTuple):
     kind: Kind
     is_namespaced: bool
     fact: Callable[[Object], Fact]
-    problems: Callable[[Object], Iterable[Problem]] = lambda _: ()
+    problems: Callable[[Object], Iterable[Problem]] | None = None
 
 
 def _policy(kind: Kind, fact: Callable[[Object], Fact], *, is_namespaced: bool) -> Source:
@@ -111,7 +111,7 @@ def normalise(obj: Any, *, door: Door = Door.STORE) -> Fact | None:
         return None
     try:
         found = _placed(opened(obj, is_stored_v1=obj["apiVersion"] == STORED_V1), source)
-        refused = refusal(source.problems(found), door)
+        refused = refusal(source.problems(found), door) if source.problems else None
         if refused is None:
             return source.fact(found)
         name, namespace = found.metadata.name, found.metadata.namespace

@@ -18,6 +18,8 @@ T = TypeVar("T")
 DEEPEST = 48
 """Levels of nesting below which nulls are looked for; no field that a fact needs lies deeper."""
 
+_encoded = msgspec.json.Encoder().encode
+
 LABELS_AND_NAME = "projectcalico.org/metadata"
 """Where Calico keeps an object's own metadata when it stores it under crd.projectcalico.org/v1."""
 
@@ -98,7 +100,7 @@ def _located(message: str, path: str) -> str:
 def _is_plain(obj: dict[str, Any]) -> bool:
     """No nulls to take out, no bulk to drop, no broken text: one encoding is far cheaper than a walk to find out."""
     try:
-        text = msgspec.json.encode(obj)
+        text = _encoded(obj)
     except (TypeError, ValueError, OverflowError, RecursionError):
         return False
     return b"null" not in text and b"managedFields" not in text

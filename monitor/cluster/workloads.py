@@ -28,7 +28,7 @@ READ_OF_SPEC: Final = ("serviceAccountName", "serviceAccount", "hostNetwork", "c
 NO_TEMPLATE_KINDS: Final = frozenset({"Pod", "PodTemplate"})
 
 
-class Owner(Struct, frozen=True, order=True):
+class Owner(Struct, frozen=True, order=True, cache_hash=True):
     """A controller, as pods are counted by it."""
 
     namespace: str
@@ -43,16 +43,18 @@ def is_asked(obj: Json) -> bool:
 
 def made_pods(objects: Sequence[Json]) -> Iterator[tuple[int, Json, tuple[str, ...]]]:
     """(place of the workload in `objects`, its Pod, names of its pods). The Pod has the first name and no address."""
-    templates = {place: template for place, obj in enumerate(objects) if (template := _template(obj)) is not None}
-    owners = {place: _self(objects[place]) for place in templates}
-    present = frozenset(owners.values())
+    templates = [
+        (place, _self(obj), obj, template)
+        for place, obj in enumerate(objects)
+        if (template := _template(obj)) is not None
+    ]
+    present = frozenset([owner for _, owner, _, _ in templates])
     parents = {_self(obj): above for obj in objects if (above := _controller(obj)) is not None}
     taken = _with_live_pods(objects, parents)
-    for place, template in templates.items():
-        obj, owner = objects[place], owners[place]
+    for place, owner, obj, template in templates:
         if owner in taken or _is_spent(obj) or parents.get(owner) in present:
             continue
-        names = tuple(f"{owner.name}-{number}" for number in range(_count(obj)))
+        names = tuple([f"{owner.name}-{number}" for number in range(_count(obj))])
         yield place, _pod(_top(owner, parents), owner, template), names
 
 
@@ -113,16 +115,21 @@ def _template(obj: Json) -> Json | None:
         return None
     if obj.get("kind") in NO_TEMPLATE_KINDS:
         return None
-    template = _part(_part(_part(spec, "jobTemplate"), "spec") or spec, "template")
+    if "jobTemplate" in spec:
+        spec = _part(_part(spec, "jobTemplate"), "spec") or spec
+    template = _part(spec, "template")
     return template if isinstance(_part(template, "spec").get("containers"), list) else None
 
 
 def _is_spent(obj: Json) -> bool:
     """A Job that is over, or a ReplicaSet of an earlier revision."""
-    if obj.get("kind") == "ReplicaSet":
+    kind = obj.get("kind")
+    if kind == "ReplicaSet":
         return _part(obj, "spec").get("replicas") == 0
+    if kind != "Job":
+        return False
     conditions = _part(obj, "status").get("conditions")
-    return obj.get("kind") == "Job" and any(
+    return any(
         isinstance(known, dict) and known.get("type") in {"Complete", "Failed"} and known.get("status") == "True"
         for known in (conditions if isinstance(conditions, list) else ())
     )
