@@ -23,6 +23,7 @@ from models.facts import Fact, FactKey, Kind
 from monitor.cluster import documents, workloads
 from monitor.cluster.documents import Document, Place, Problem
 from monitor.cluster.normalise import Door, kind_read, normalise, with_defaults
+from monitor.cluster.workloads import Workload
 
 CLUSTER: Final = "manifests"
 """The cluster that facts from files belong to."""
@@ -115,8 +116,8 @@ class _Gathering:
     def __init__(self, cluster: str) -> None:
         self.sources = 0
         self._cluster = cluster
-        self._owners: list[dict[str, Any]] = []
-        self._places: list[Place] = []
+        self._workloads: list[Workload] = []
+        self._made: list[tuple[Place, Fact | None]] = []  # of each workload a pod that it makes
         self._problems: list[Problem] = []
         self._notes: list[str] = []
         self._facts: dict[FactKey, Fact] = {}
@@ -144,9 +145,10 @@ class _Gathering:
             return
         obj = with_defaults(_named(body)) if _is_unsent(body) else body
         self._keep(place, obj)
-        if workloads.is_asked(obj):
-            self._owners.append(obj)
-            self._places.append(place)
+        found = workloads.workload(obj)
+        if found is not None:
+            self._workloads.append(found)
+            self._made.append((place, normalise(with_defaults(workloads.pod(obj))) if found.pods else None))
 
     def finished(self) -> Manifests:
         self._make_pods()
@@ -184,24 +186,23 @@ class _Gathering:
         for key, known in self._facts.items():
             if isinstance(known, facts.Pod) and _lacks_address(known):
                 self._facts[key] = replace(known, addresses=(next(addresses),))
-        for place, obj, names in workloads.made_pods(self._owners):
-            fact = normalise(with_defaults(obj))
+        for number, top in workloads.making(self._workloads):
+            place, fact = self._made[number]
             if isinstance(fact, facts.Rejected):
-                self._problems.append(Problem(self._places[place], f"pod template: {fact.reason}"))
+                self._problems.append(Problem(place, f"pod template: {fact.reason}"))
             elif isinstance(fact, facts.Pod):
-                for name in names:
-                    key = self._free_key(fact, name)
+                owner = facts.Owner(kind=top.kind, name=top.name) if top.kind else None
+                for name in self._workloads[number].pods or ():
+                    key = self._free_key(fact.namespace, name, top.kind)
                     own = () if fact.host_network else (next(addresses),)
-                    self._facts[key] = replace(fact, name=key.name, addresses=own)
-                    self._where[key] = self._places[place]
+                    self._facts[key] = replace(fact, name=key.name, addresses=own, owner=owner)
+                    self._where[key] = place
 
-    def _free_key(self, pod: facts.Pod, name: str) -> FactKey:
+    def _free_key(self, namespace: str, name: str, kind: str) -> FactKey:
         """A Deployment and a StatefulSet may share a name; their pods cannot."""
-        key = FactKey(self._cluster, Kind.POD, pod.namespace, name)
+        key = FactKey(self._cluster, Kind.POD, namespace, name)
         while key in self._facts:
-            key = FactKey(
-                self._cluster, Kind.POD, pod.namespace, f"{key.name}-{pod.owner.kind.lower() if pod.owner else 0}"
-            )
+            key = FactKey(self._cluster, Kind.POD, namespace, f"{key.name}-{kind.lower() or 0}")
         return key
 
     def _make_namespaces(self) -> None:

@@ -36,26 +36,41 @@ class Owner(Struct, frozen=True, order=True, cache_hash=True):
     name: str
 
 
-def is_asked(obj: Json) -> bool:
-    """Whether `made_pods` asks for it: a workload, or something that has a controller."""
-    return _template(obj) is not None or _controller(obj) is not None
+class Workload(Struct, frozen=True, kw_only=True):
+    """What counts of a workload, or of anything that has a controller, for the question who makes pods.
+
+    `pods`: names of those that it makes if nobody else does; None for what has no template. `hash`: a live Pod's.
+    """
+
+    owner: Owner
+    above: Owner | None
+    pods: tuple[str, ...] | None
+    hash: object
 
 
-def made_pods(objects: Sequence[Json]) -> Iterator[tuple[int, Json, tuple[str, ...]]]:
-    """(place of the workload in `objects`, its Pod, names of its pods). The Pod has the first name and no address."""
-    templates = [
-        (place, _self(obj), obj, template)
-        for place, obj in enumerate(objects)
-        if (template := _template(obj)) is not None
-    ]
-    present = frozenset([owner for _, owner, _, _ in templates])
-    parents = {_self(obj): above for obj in objects if (above := _controller(obj)) is not None}
-    taken = _with_live_pods(objects, parents)
-    for place, owner, obj, template in templates:
-        if owner in taken or _is_spent(obj) or parents.get(owner) in present:
-            continue
-        names = tuple([f"{owner.name}-{number}" for number in range(_count(obj))])
-        yield place, _pod(_top(owner, parents), owner, template), names
+def workload(obj: Json) -> Workload | None:
+    """None for what neither makes pods nor has a controller."""
+    above, has_template = _controller(obj), _template(obj) is not None
+    if above is None and not has_template:
+        return None
+    owner = _self(obj)
+    count = 0 if not has_template or _is_spent(obj) else _count(obj)
+    return Workload(
+        owner=owner,
+        above=above,
+        pods=tuple([f"{owner.name}-{number}" for number in range(count)]) if has_template else None,
+        hash=_part(_part(obj, "metadata"), "labels").get("pod-template-hash") if owner.kind == "Pod" else None,
+    )
+
+
+def making(known: Sequence[Workload]) -> Iterator[tuple[int, Owner]]:
+    """(place in `known`, top controller) of those that make pods."""
+    present = frozenset([each.owner for each in known if each.pods is not None])
+    parents = {each.owner: each.above for each in known if each.above is not None}
+    taken = _with_live_pods(known, parents)
+    for place, each in enumerate(known):
+        if each.pods and each.owner not in taken and parents.get(each.owner) not in present:
+            yield place, _top(each.owner, parents)
 
 
 def _self(obj: Json) -> Owner:
@@ -88,16 +103,16 @@ def _top(owner: Owner, parents: Mapping[Owner, Owner]) -> Owner:
     return owner
 
 
-def _with_live_pods(objects: Iterable[Json], parents: Mapping[Owner, Owner]) -> set[Owner]:
+def _with_live_pods(known: Iterable[Workload], parents: Mapping[Owner, Owner]) -> set[Owner]:
     """Every controller, at any height, of a Pod in the input."""
     taken: set[Owner] = set()
-    for obj in objects:
-        if obj.get("kind") != "Pod" or (owner := _controller(obj)) is None:
+    for each in known:
+        if each.owner.kind != "Pod":
             continue
-        hash_ = _part(_part(obj, "metadata"), "labels").get("pod-template-hash")
+        owner = each.above
         while owner is not None and owner not in taken:
             taken.add(owner)
-            owner = parents.get(owner) or _deployment_of(owner, hash_)
+            owner = parents.get(owner) or _deployment_of(owner, each.hash)
     return taken
 
 
@@ -142,18 +157,20 @@ def _count(obj: Json) -> int:
     return min(max(asked, 1), MOST_PODS) if isinstance(asked, int) else 1
 
 
-def _pod(top: Owner, made_by: Owner, template: Json) -> Json:
+def pod(obj: Json) -> Json:
+    """The first of the pods that a workload makes, without an address, owned by the workload itself."""
+    template, owner = _template(obj) or {}, _self(obj)
     meta, spec = _part(template, "metadata"), _part(template, "spec")
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
-            "name": f"{made_by.name}-0",
-            "namespace": made_by.namespace,
+            "name": f"{owner.name}-0",
+            "namespace": owner.namespace,
             "labels": meta.get("labels") or {},
             "annotations": meta.get("annotations") or {},
-            "generateName": f"{made_by.name}-",
-            "ownerReferences": [{"kind": top.kind, "name": top.name, "controller": True}],
+            "generateName": f"{owner.name}-",
+            "ownerReferences": [{"kind": owner.kind, "name": owner.name, "controller": True}],
         },
         "spec": {"nodeName": NODE} | {field: spec[field] for field in READ_OF_SPEC if field in spec},
         "status": {"phase": "Running"},
