@@ -162,6 +162,7 @@ def _judged(known: Known, made: Recording, remembered: Remembered) -> Recording:
     evaluation = compliance.evaluate(known.state, known.state.take_dirty(), at=made.at, position=made.position)
     revisions = made.revisions
     if not known.is_reconciled:
+        known.state.engine.forget_answers()  # before reach is worked out: that is where memory is at its highest
         evaluation = _with_gone_domains(evaluation, remembered)
         revisions += _gone_keys(known, made, remembered)
     judged = structs.replace(

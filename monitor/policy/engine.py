@@ -68,15 +68,19 @@ class Engine:
     def apply(self, changes: Mapping[FactKey, Fact | None]) -> Affected:
         """Takes in changed facts; None = gone."""
         named = self.world.apply(changes)
+        self.forget_answers()
+        if named is None:
+            return Affected(endpoints=None)
+        return Affected(endpoints=named.endpoints, to_strangers=named.to_strangers)
+
+    def forget_answers(self) -> None:
+        """What was found out by asking. After every endpoint was asked it is much, and not asked again soon."""
         self._judged.clear()
         self._lists.clear()
         for known in self._lists_of.values():
             known.clear()
         self._strangers.forget()
         self._met.clear()
-        if named is None:
-            return Affected(endpoints=None)
-        return Affected(endpoints=named.endpoints, to_strangers=named.to_strangers)
 
     # --- who is there --------------------------------------------------------------------------------------------
 

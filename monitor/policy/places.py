@@ -21,7 +21,7 @@ class Places:
     """Addresses to endpoints and sets, with the label class of each."""
 
     def __init__(self) -> None:
-        self._at: dict[int, dict[str, model.Endpoint]] = {}
+        self._at: dict[int, tuple[model.Endpoint, ...]] = {}  # sorted by id; nearly always one
         self._classes: dict[str, LabelClass] = {}
         self._sets: dict[int, dict[int, set[str]]] = {}  # size of the net -> first address -> ids of sets
         self._sizes: tuple[int, ...] = ()
@@ -31,16 +31,16 @@ class Places:
     def put(self, endpoint: model.Endpoint, found: LabelClass) -> None:
         self._classes[endpoint.id] = found
         for address in endpoint.addresses:
-            self._at.setdefault(address, {})[endpoint.id] = endpoint
+            others = [each for each in self._at.get(address, ()) if each.id != endpoint.id]
+            self._at[address] = tuple(sorted([*others, endpoint], key=_id)) if others else (endpoint,)
             self._known.pop(address, None)
 
     def take(self, endpoint: model.Endpoint) -> None:
         self._classes.pop(endpoint.id, None)
         for address in endpoint.addresses:
-            here = self._at.get(address, {})
-            here.pop(endpoint.id, None)
-            if not here:
-                self._at.pop(address, None)
+            others = tuple([each for each in self._at.pop(address, ()) if each.id != endpoint.id])
+            if others:
+                self._at[address] = others
             self._known.pop(address, None)
 
     def put_set(self, found: model.Set, label_class: LabelClass) -> None:
@@ -65,8 +65,7 @@ class Places:
         self._known.clear()
 
     def endpoints(self, address: int) -> tuple[model.Endpoint, ...]:
-        here = self._at.get(address)
-        return tuple(here[each] for each in sorted(here)) if here else ()
+        return self._at.get(address, ())
 
     def sets(self, address: int) -> Iterable[str]:
         """The sets that cover an address, most exact first."""
@@ -74,7 +73,7 @@ class Places:
             yield from sorted(self._sets[size].get(address // size * size, ()))
 
     def named_at(self, address: int) -> Iterable[tuple[LabelClass, tuple[tuple[str, int, int], ...]]]:
-        for each in self._at.get(address, {}).values():
+        for each in self._at.get(address, ()):
             if each.named_ports:
                 yield self._classes[each.id], each.named_ports
 
@@ -87,7 +86,7 @@ class Places:
         return found
 
     def _owners(self, address: int) -> Owners:
-        here = (*self._at.get(address, ()), *self.sets(address))
+        here = (*map(_id, self._at.get(address, ())), *self.sets(address))
         classes = {found.id: found for found in map(self._classes.__getitem__, here)}
         if not classes:
             return self._nobody
@@ -129,6 +128,10 @@ class Services:
             slices = self._slices.get(service)
             found = self._known[service] = _backends(slices.values()) if slices else _NO_BACKENDS
         return found
+
+
+def _id(endpoint: model.Endpoint) -> str:
+    return endpoint.id
 
 
 def _backends(slices: Iterable[EndpointSlice]) -> Backends:

@@ -40,6 +40,9 @@ Facts = Mapping[FactKey, Fact]
 Name = TypeVar("Name", bound=Hashable)
 Item = TypeVar("Item")
 
+Index = defaultdict[Name, dict[Item, None]]
+"""Items by name. Not in sets: there is one for each workload, and a set of five takes three times as much."""
+
 
 class Place(Struct, frozen=True):
     """Of one pod or host endpoint."""
@@ -68,12 +71,12 @@ class Placement:
         self._cluster = cluster
         self.definitions: dict[str, Definition] = {}
         self.places: dict[FactKey, Place] = {}
-        self._keys_of: defaultdict[str, set[FactKey]] = defaultdict(set)  # by subject
-        self._subjects_in: defaultdict[str, set[str]] = defaultdict(set)  # by domain
+        self._keys_of: Index[str, FactKey] = defaultdict(dict)  # by subject
+        self._subjects_in: Index[str, str] = defaultdict(dict)  # by domain
         self._members: dict[str, tuple[Member, ...]] = {}
         self._owners: dict[str, str] = {}  # of workloads, as far as asked for
-        self._by_namespace: defaultdict[str, set[FactKey]] = defaultdict(set)  # pods, finished ones too
-        self._by_owner: defaultdict[tuple[str, str, str], set[FactKey]] = defaultdict(set)
+        self._by_namespace: Index[str, FactKey] = defaultdict(dict)  # pods, finished ones too
+        self._by_owner: Index[tuple[str, str, str], FactKey] = defaultdict(dict)
         self._declared: tuple[Definition, ...] = ()
         self._tenant_label = ""
         self._named: set[str] = set()  # namespaces known from pods, or by name only
@@ -149,9 +152,9 @@ class Placement:
         for key, old in before.items():
             new = facts.get(key)
             if isinstance(new, ServiceAccount) or isinstance(old, ServiceAccount):
-                again |= self._by_namespace.get(key.namespace, set())
+                again.update(self._by_namespace.get(key.namespace, ()))
             elif isinstance(new, Controller) or isinstance(old, Controller):
-                again |= self._by_owner.get((key.namespace, key.kind.value, key.name), set())
+                again.update(self._by_owner.get((key.namespace, key.kind.value, key.name), ()))
         return again
 
     def _index_pod(self, key: FactKey, old: Fact | None, new: Fact | None) -> None:
@@ -160,9 +163,9 @@ class Placement:
             if old.owner:
                 _drop(self._by_owner, (key.namespace, old.owner.kind, old.owner.name), key)
         if isinstance(new, Pod):
-            self._by_namespace[key.namespace].add(key)
+            self._by_namespace[key.namespace][key] = None
             if new.owner:
-                self._by_owner[key.namespace, new.owner.kind, new.owner.name].add(key)
+                self._by_owner[key.namespace, new.owner.kind, new.owner.name][key] = None
 
     def _define(
         self, before: Mapping[FactKey, Fact | None], facts: Facts, unread: Iterable[FactKey], touched: Touched
@@ -209,7 +212,7 @@ class Placement:
             return set(self.places)
         moved = {key.name for key in before if key.kind is Kind.NAMESPACE}
         moved |= {definitions.get(name, old.get(name)).domain.name for name in changed}  # type: ignore[union-attr]
-        return set().union(*(self._by_namespace.get(name, set()) for name in moved))
+        return set().union(*(self._by_namespace.get(name, ()) for name in moved))
 
     # Placing
 
@@ -229,7 +232,7 @@ class Placement:
             _drop(self._keys_of, old.subject, key)
         if new is not None:
             self.places[key] = new
-            self._keys_of[new.subject].add(key)
+            self._keys_of[new.subject][key] = None
         for place in (old, new):
             if place is not None:
                 self._hold(place)
@@ -241,7 +244,7 @@ class Placement:
         for domain in place.domains:
             self._members.pop(domain, None)
             if domain in holding:
-                self._subjects_in[domain].add(place.subject)
+                self._subjects_in[domain][place.subject] = None
             else:
                 _drop(self._subjects_in, domain, place.subject)
 
@@ -291,10 +294,10 @@ class Placement:
         return endpoint.labels if endpoint else {}
 
 
-def _drop(index: dict[Name, set[Item]], name: Name, item: Item) -> None:
+def _drop(index: Index[Name, Item], name: Name, item: Item) -> None:
     found = index.get(name)
     if found is not None:
-        found.discard(item)
+        found.pop(item, None)
         if not found:
             del index[name]
 
