@@ -8,7 +8,7 @@ import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from msgspec import Struct
@@ -26,6 +26,9 @@ from monitor.cli.sources import (
     ManifestsOption,
     Source,
 )
+
+if TYPE_CHECKING:
+    from monitor.policy.reach import Posture
 
 OUTSIDE = "outside"
 
@@ -86,11 +89,18 @@ def reach(
     loaded.tell()
     facts = {**loaded.facts, **_declared(domains, loaded.cluster)}
     groups = _groups(facts, loaded.cluster, by)
-    lines = _lines(facts, groups, Wanted(groups, from_, to), is_pending=pending)
+    posture = _posture(facts)
+    lines = _lines(posture, groups, Wanted(groups, from_, to), is_pending=pending)
     _write(lines, output, by, loaded.missing())
-    gc.freeze()  # nor is it looked through when the interpreter ends
+    _let_lie([loaded, facts, groups, posture, lines])
     if loaded.unread:
         raise typer.Exit(CannotEvaluateError.exit_code)
+
+
+def _let_lie(made: list[object]) -> None:
+    """What is held by itself alone and not looked through is not taken apart, piece by piece, as the process ends."""
+    made.append(made)
+    gc.freeze()
 
 
 def _check_domains(source: Source, by: By) -> None:
@@ -164,14 +174,18 @@ def _in_domains(facts: Mapping[FactKey, Fact], cluster: str) -> Iterator[tuple[s
             yield domain, endpoint
 
 
-def _lines(
-    facts: Mapping[FactKey, Fact], groups: Mapping[str, set[str]], wanted: Wanted, *, is_pending: bool
-) -> list[Line]:
-    from monitor.policy.reach import Posture, Stage  # noqa: PLC0415 - as above
+def _posture(facts: Mapping[FactKey, Fact]) -> Posture:
+    from monitor.policy.reach import Posture  # noqa: PLC0415 - as above
 
     posture = Posture.of_facts(facts)
     if not posture.endpoints:
         raise CannotEvaluateError("nothing to evaluate: the input holds no pod or host endpoint that policy can judge")
+    return posture
+
+
+def _lines(posture: Posture, groups: Mapping[str, set[str]], wanted: Wanted, *, is_pending: bool) -> list[Line]:
+    from monitor.policy.reach import Stage  # noqa: PLC0415 - as above
+
     found = posture.reach_between(
         {name: groups[name] for name in wanted.sources},
         {name: groups[name] for name in wanted.destinations},
