@@ -25,6 +25,8 @@ from monitor.policy.reach_regions import Box, Region, Step
 
 _PORTED = connections.union(connections.protocol(number) for number in sorted(connections.PORTED))
 _MANY_LISTS = 262_144
+_SHORT = 8
+"""Places that are put together anew each time: kept as bits, those of all label values would grow with the square."""
 _DEAR = 128
 """Classes of a selector above which it is worth keeping when there are new ones."""
 _ICMP_OF_VERSION = {4: connections.ICMP, 6: connections.ICMPV6}
@@ -111,7 +113,7 @@ class Rules:
     def _expand(self, bags: int) -> int:
         """The classes with one of these bags."""
         if not bags & (bags - 1):  # one, or none
-            return self._with_any(bags)
+            return sets.of(self._classes.places_of_bag.get(bags.bit_length() - 1, ()))
         found = self._expanded.get(bags)
         if found is None:
             found = self._expanded[bags] = self._with_most(bags) if self._bags.are_most(bags) else self._with_any(bags)
@@ -434,7 +436,7 @@ class _BagIndex:
     def _with(self, key: str, value: str) -> int:
         """The bags that hold this value of the label."""
         bags = self._equal.get((key, value), ())
-        if len(bags) <= _DEAR:
+        if len(bags) <= _SHORT:
             return sets.of(bags)
         found = self._wide.get((key, value))
         if found is None:
