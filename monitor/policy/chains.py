@@ -7,7 +7,7 @@ Source: policy_semantics.md 8.1, 13.4 (projectcalico/calico felix/calc/event_seq
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 
 from msgspec import Struct
@@ -82,12 +82,25 @@ class Chains:
         return found
 
     def _chain(self, selecting: frozenset[Hashed], profiles: tuple[str, ...], question: Question) -> Chain:
-        listed = frozenset(each for each in selecting if question.concerns(self._policies[each].policy))
+        listed = frozenset(self._listed(selecting, question))
         content = (listed, profiles if question.stage is Stage.NORMAL else (), question.direction, question.stage)
         found = self._chains.get(content)
         if found is None:
-            found = self._chains[content] = self._made(self.ordered(listed), content[1], question)
+            found = self._chains[content] = self._made(listed, content[1], question)
         return found
+
+    def program(self, selecting: Iterable[Hashed], question: Question) -> model.Program:
+        """What a chain is made of, for those who ask for no verdict."""
+        found = self._by_tier(self._listed(selecting, question))
+        return tuple([(tier, tuple([each.policy for each in policies])) for tier, policies in found])
+
+    def _listed(self, selecting: Iterable[Hashed], question: Question) -> list[Hashed]:
+        return [each for each in selecting if question.concerns(self._policies[each].policy)]
+
+    def _by_tier(self, listed: Iterable[Hashed]) -> Iterator[tuple[model.Tier, list[CompiledPolicy]]]:
+        policies = [self._policies[key] for key in self.ordered(listed)]
+        for name, here in groupby(policies, key=lambda each: each.policy.tier):
+            yield self.tier(name), list(here)
 
     def ordered(self, keys: Iterable[Hashed]) -> tuple[Hashed, ...]:
         return tuple(sorted(keys, key=self.rank))
@@ -115,12 +128,11 @@ class Chains:
         for content in [each for each in self._chains if _holds(each[0], each[1], policies, profiles)]:
             del self._chains[content]
 
-    def _made(self, listed: Sequence[Hashed], profiles: tuple[str, ...], question: Question) -> Chain:
-        policies = [self._policies[key] for key in listed]
+    def _made(self, listed: Iterable[Hashed], profiles: tuple[str, ...], question: Question) -> Chain:
         is_egress = question.direction is Direction.EGRESS
         tiers = [
-            TierSteps(self.tier(name), list(here), is_egress=is_egress, is_silent=question.stage in _SILENT)
-            for name, here in groupby(policies, key=lambda each: each.policy.tier)
+            TierSteps(tier, policies, is_egress=is_egress, is_silent=question.stage in _SILENT)
+            for tier, policies in self._by_tier(listed)
         ]
         steps = [self._profile(name, question.direction) for name in profiles]
         return Chain(tiers, steps, _END[question.stage], self._memory, is_pass_deny=self.is_pass_deny)

@@ -137,6 +137,10 @@ class Tier(Struct, frozen=True, kw_only=True, gc=False):
     is_pass: bool  # default action
 
 
+Program = tuple[tuple[Tier, tuple[Policy, ...]], ...]
+"""The policies that select an endpoint in one direction, tier by tier, in order."""
+
+
 class Profile(Struct, frozen=True, kw_only=True, gc=False):
     name: str
     ingress: tuple[Rule, ...] = ()

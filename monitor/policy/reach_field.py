@@ -11,10 +11,11 @@ from enum import Enum
 
 from monitor.policy import reach_regions as regions
 from monitor.policy.connections import EVERYTHING, ConnectionSet
+from monitor.policy.model import Program
 from monitor.policy.reach_classes import Classes
 from monitor.policy.reach_matrix import Matrix
 from monitor.policy.reach_regions import Bounds, Region
-from monitor.policy.reach_walks import DIRECTIONS, EGRESS, INGRESS, Program, Walks
+from monitor.policy.reach_walks import DIRECTIONS, EGRESS, INGRESS, Walks
 
 ProgramOf = Callable[[int, str], Program]
 """The policies of the endpoints of a class, in a direction."""

@@ -17,11 +17,11 @@ from models.verdicts import Direction
 from monitor.policy import model, reach_classes
 from monitor.policy.chains import Question
 from monitor.policy.engine import Affected, Engine
-from monitor.policy.model import Policy
+from monitor.policy.model import Policy, Program
 from monitor.policy.reach_classes import Classes, Snapshot
 from monitor.policy.reach_field import Field
 from monitor.policy.reach_rules import Rules
-from monitor.policy.reach_walks import DIRECTIONS, Program, Stage, Walks, selected
+from monitor.policy.reach_walks import DIRECTIONS, Stage, Walks, selected
 from monitor.policy.verdict import Stage as Chained
 from monitor.policy.world import World
 
@@ -143,7 +143,7 @@ class Ground:
         for stage, field in list(fields.items()):
             for old in splits:
                 field.split(old)
-            programs = _Programs(engine, members, stage)
+            programs = _Programs(engine.world, members, stage)
             if not field.update(members, programs.of):
                 return False
         if not self.has_staged:
@@ -152,16 +152,15 @@ class Ground:
 
 
 class _Programs(NamedTuple):
-    """The policies of classes, as the engine has them for one of their endpoints."""
+    """The policies of classes, as the world has them for one of their endpoints."""
 
-    engine: Engine
+    world: World
     members: dict[int, str]
     stage: Stage
 
     def of(self, place: int, direction: str) -> Program:
         question = Question(Direction(direction), Chained.NORMAL, is_pending=self.stage is Stage.PENDING)
-        chain = self.engine.chain(self.members[place], question)
-        return tuple((each.tier, each.policies) for each in chain.tiers)
+        return self.world.program(self.members[place], question)
 
 
 def _vocabulary_of(policies: list[Policy]) -> reach_classes.Vocabulary:

@@ -22,8 +22,8 @@ class Matrix:
 
     def __init__(self, by_place: Mapping[int, Region], size: int) -> None:
         self._size = size
-        self._first_split = size
-        self._split_from: list[int] = []  # of each class that came later, the one that it was split from
+        self._heirs: dict[int, int] = {}  # the classes that were split off a class, as bits
+        self._with_heirs = 0
         self._regions: dict[int, tuple[Region, int]] = {place: (region, size) for place, region in by_place.items()}
         self._is_turned = False
         self._all_but: _Bits = defaultdict(int)
@@ -37,17 +37,13 @@ class Matrix:
             self._put(far, allowed, letting)
 
     def _put(self, far: int, allowed: ConnectionSet, letting: int) -> None:
-        if not self._is_wide(far, self._size):
+        if far.bit_count() * 2 <= self._size:
             for place in ones(far):
                 self._also[place][allowed] |= letting
             return
         self._all_but[allowed] |= letting
-        for place in ones(((1 << self._size) - 1) & ~far):
+        for place in ones(_first(self._size) & ~far):
             self._not[place][allowed] |= letting
-
-    @staticmethod
-    def _is_wide(far: int, size: int) -> bool:
-        return far.bit_count() * 2 > size
 
     def letting(self, place: int) -> Iterator[Box]:
         """(classes, connections): who lets this class through with what. Boxes may overlap."""
@@ -60,50 +56,62 @@ class Matrix:
             yield bits, allowed
 
     def region(self, place: int) -> Region:
-        """Whom a class lets through."""
+        """Whom a class lets through. Kept as it is now: not every split there ever was is gone through each time."""
         region, size = self._regions[place]
-        for new in range(size, self._size):
-            old = self._split_from[new - self._first_split]
-            region = tuple((bits | (bits >> old & 1) << new, allowed) for bits, allowed in region)
+        if size < self._size:
+            region = tuple([(self._grown(bits, size), allowed) for bits, allowed in region])
+            self._regions[place] = (region, self._size)
         return region
+
+    def _grown(self, bits: int, size: int) -> int:
+        """With what was split off since there were so many. Few have heirs, among those in or else among those out."""
+        if bits.bit_count() * 2 > size:
+            return _first(self._size) & ~self._grown(_first(size) & ~bits, size)
+        left = bits & self._with_heirs
+        while left:
+            old = (left & -left).bit_length() - 1
+            heirs = self._heirs[old] >> size << size
+            bits |= heirs
+            left = left & (left - 1) | heirs & self._with_heirs
+        return bits
 
     def has(self, place: int, region: Region) -> bool:
         """Whether it is known that the class lets this through."""
         return place in self._regions and self.region(place) == region
 
     def replace(self, place: int, region: Region) -> None:
-        """The class lets through something else now."""
+        """The class lets through something else now. Boxes that stay are not touched."""
         if self._is_turned:
-            self._remove(place)
-            for far, allowed in region:
+            before = self.region(place) if place in self._regions else ()
+            for far, allowed in set(before).difference(region):
+                self._remove(far, allowed, place)
+            for far, allowed in set(region).difference(before):
                 self._put(far, allowed, 1 << place)
         self._regions[place] = (region, self._size)
 
-    def _remove(self, place: int) -> None:
-        if place not in self._regions:
-            return
-        region, size = self._regions[place]
+    def _remove(self, far: int, allowed: ConnectionSet, place: int) -> None:
         keep = ~(1 << place)
-        for far, allowed in region:
-            if self._is_wide(far, size):
-                self._all_but[allowed] &= keep
-                _clear(self._not, ones(((1 << size) - 1) & ~far), allowed, keep)
-            else:
-                _clear(self._also, ones(far), allowed, keep)
-        for later in range(size, self._size):
-            for table in (self._also, self._not):
-                for allowed in table.get(later, ()):
-                    table[later][allowed] &= keep
+        if self._all_but.get(allowed, 0) >> place & 1:  # so it was put, whatever share of the classes it is now
+            self._all_but[allowed] &= keep
+            _clear(self._not, ones(_first(self._size) & ~far), allowed, keep)
+        else:
+            _clear(self._also, ones(far), allowed, keep)
 
     def split(self, old: int) -> int:
         """A new class that is let through as the old one is; returns its number."""
         new = self._size
         self._size += 1
-        self._split_from.append(old)
+        self._heirs[old] = self._heirs.get(old, 0) | 1 << new
+        self._with_heirs |= 1 << old
         for table in (self._also, self._not):
             if old in table:
                 table[new] = defaultdict(int, table[old])
         return new
+
+
+def _first(many: int) -> int:
+    """So many classes, as bits."""
+    return (1 << many) - 1
 
 
 def _clear(table: dict[int, _Bits], places: Iterable[int], allowed: ConnectionSet, keep: int) -> None:

@@ -17,7 +17,7 @@ from monitor.policy import model
 from monitor.policy import reach_regions as regions
 from monitor.policy.bits import ones
 from monitor.policy.connections import ConnectionSet
-from monitor.policy.model import Policy, Profile, Tier
+from monitor.policy.model import Policy, Profile, Program
 from monitor.policy.reach_classes import Classes, Owner, Snapshot
 from monitor.policy.reach_regions import Bounds, Outcome, Passage, Step
 from monitor.policy.reach_rules import Listed, Rules
@@ -31,10 +31,6 @@ class Stage(StrEnum):
 
     ENFORCED = "enforced"
     PENDING = "pending"
-
-
-Program = tuple[tuple[Tier, tuple[Policy, ...]], ...]
-"""The policies that select an endpoint in one direction, tier by tier, in order."""
 
 
 class Walks:

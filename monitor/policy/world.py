@@ -306,6 +306,10 @@ class World:
         selecting = self.subjects.selections.selecting(self.subjects.class_of(endpoint_id))
         return self.chains.chain(selecting, endpoint.profiles, question)
 
+    def program(self, endpoint_id: str, question: Question) -> model.Program:
+        """The policies that make an endpoint's chain. KeyError for one that is not there."""
+        return self.chains.program(self.subjects.selections.selecting(self.subjects.class_of(endpoint_id)), question)
+
     def tiers_in_order(self) -> list[tuple[model.Tier, list[model.Policy]]]:
         """The tiers that policies name, each with all its policies in order, staged and host ones too."""
         found: dict[str, list[model.Policy]] = {}
