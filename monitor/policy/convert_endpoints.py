@@ -18,6 +18,10 @@ LONGEST_GROUP = 253
 """Characters in the part of a label's key before the slash."""
 
 
+Labelled = Callable[[Pod], tuple[Mapping[str, str], tuple[str, ...]]]
+"""The labels of a pod, inherited ones too, and its profiles."""
+
+
 def namespace_profile(namespace: str) -> str:
     return sys.intern(f"kns.{namespace}")  # each pod of the namespace names it
 
@@ -52,11 +56,19 @@ def _is_short(key: str, value: str) -> bool:
 
 def pod(fact: Pod, inherited: Inherited) -> model.Endpoint | None:
     """None for what is no endpoint: not scheduled, without address, finished, or on the host's network (15.1)."""
-    return _pod(fact, lambda fact: _labelled(fact, inherited))
+    return pod_labelled(fact, lambda fact: _labelled(fact, inherited))
 
 
 def pods(facts: Iterable[Pod], inherited: Inherited) -> Iterator[model.Endpoint]:
-    """Those of many pods. Who shares one dictionary of labels, as pods of a template do, shares what becomes of it."""
+    """Those of many pods."""
+    labelled = labelling(inherited)
+    return (found for fact in facts if (found := pod_labelled(fact, labelled)) is not None)
+
+
+def labelling(inherited: Inherited) -> Labelled:
+    """For many pods that stay while it is used: who shares one dictionary of labels, as pods of a template do, shares
+    what becomes of it.
+    """
     known: dict[tuple[int, str, str], tuple[Mapping[str, str], tuple[str, ...]]] = {}
 
     def labelled(fact: Pod) -> tuple[Mapping[str, str], tuple[str, ...]]:
@@ -66,10 +78,11 @@ def pods(facts: Iterable[Pod], inherited: Inherited) -> Iterator[model.Endpoint]
             found = known[key] = _labelled(fact, inherited)
         return found
 
-    return (found for fact in facts if (found := _pod(fact, labelled)) is not None)
+    return labelled
 
 
-def _pod(fact: Pod, labelled: Callable[[Pod], tuple[Mapping[str, str], tuple[str, ...]]]) -> model.Endpoint | None:
+def pod_labelled(fact: Pod, labelled: Labelled) -> model.Endpoint | None:
+    """As `pod`, with labels and profiles from somebody who has them at hand."""
     found = _numbers(fact.addresses)
     if fact.host_network or fact.is_finished or not fact.node or not found:
         return None

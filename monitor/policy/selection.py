@@ -121,6 +121,7 @@ class LabelClasses:
 
     def __init__(self) -> None:
         self._by_key: dict[frozenset[tuple[str, str]], LabelClass] = {}
+        self._by_dictionary: dict[int, LabelClass] = {}  # by the id of their labels, which live as long as they do
         self._by_anchor: dict[Anchor, dict[int, LabelClass]] = {}
         self._next = 0
 
@@ -132,6 +133,10 @@ class LabelClasses:
 
     def join(self, member: str, labels: Labels) -> tuple[LabelClass, bool]:
         """The class of these labels with the member in it, and whether it is new. Numbers are never used again."""
+        known = self._by_dictionary.get(id(labels))
+        if known is not None:
+            known.members[member] = None
+            return known, False
         key = frozenset(labels.items())
         found = self._by_key.get(key)
         if found is not None:
@@ -140,7 +145,7 @@ class LabelClasses:
         found = LabelClass(self._next, key, labels)
         self._next += 1
         found.members[member] = None
-        self._by_key[key] = found
+        self._by_key[key] = self._by_dictionary[id(labels)] = found
         for name, value in key:
             self._by_anchor.setdefault((name, value), {})[found.id] = found
             self._by_anchor.setdefault((name, None), {})[found.id] = found
@@ -151,7 +156,7 @@ class LabelClasses:
         left.members.pop(member, None)
         if left.members:
             return False
-        del self._by_key[left.key]
+        del self._by_key[left.key], self._by_dictionary[id(left.labels)]
         for name, value in left.key:
             for anchor in ((name, value), (name, None)):
                 bucket = self._by_anchor[anchor]

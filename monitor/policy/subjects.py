@@ -62,7 +62,8 @@ class Subjects:
             self._take(old)
         new_class = None if new is None else self._join(subject, new)
         if new is not None and new_class is not None:
-            new = structs.replace(new, labels=new_class.labels)  # the class's dictionary: equal, and held once
+            if new.labels is not new_class.labels:
+                new = structs.replace(new, labels=new_class.labels)  # the class's dictionary: equal, and held once
             self._put(key, new, new_class)
         if old_class is not None and old_class is not new_class and self.classes.leave(subject, old_class):
             self.selections.remove_class(old_class)

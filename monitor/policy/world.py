@@ -155,8 +155,9 @@ class World:
             self._fold_tier(key)
         for key in _of_kinds(before, POLICY_KINDS):
             self._fold_policy(key)
+        labelled = convert_endpoints.labelling(self.profiles.labels)
         for key in dict.fromkeys(subjects):
-            self._fold_subject(key)
+            self._fold_subject(key, labelled)
         for key in _of_kinds(before, frozenset({Kind.ENDPOINT_SLICE})):
             self._fold_slice(key, before[key])
 
@@ -245,12 +246,12 @@ class World:
             for service in filter(None, changed):
                 self._touched.policies.update(self.peers.users_of_service(service))
 
-    def _fold_subject(self, key: FactKey) -> None:
+    def _fold_subject(self, key: FactKey, labelled: convert_endpoints.Labelled) -> None:
         fact = self.facts.get(key)
         new: Subject | None = None
         match fact:
             case Pod():
-                new = convert_endpoints.pod(fact, self.profiles.labels)
+                new = convert_endpoints.pod_labelled(fact, labelled)
             case HostEndpoint():
                 new = convert_endpoints.host(fact, self.profiles.labels)
             case NetworkSet():

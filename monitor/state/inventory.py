@@ -15,8 +15,9 @@ from msgspec import Struct, field
 from models.facts import API_KINDS, Fact, FactKey, Kind, Rejected
 from models.wire import Unreadable
 from monitor.policy.engine import Affected, Engine
-from monitor.state import sharing, subjects
+from monitor.state import subjects
 from monitor.state.placement import PLACED, Place, Placement, Touched
+from monitor.state.sharing import Sharing
 
 _DECLARED = frozenset({Kind.DECLARATION, Kind.DECLARED_DOMAIN})
 HELD = API_KINDS | _DECLARED
@@ -65,6 +66,7 @@ class Inventory:
         self._before: dict[FactKey, Fact | None] = {}  # changed keys, and what they held when last looked at
         self._engine: Engine | None = None
         self._placement = Placement(cluster)
+        self._sharing = Sharing()
         self._changes = Changes()
         self._moved = Moved()
 
@@ -76,7 +78,7 @@ class Inventory:
             self.unread[key] = value.reason
         if old == new and was_unread == self.unread.get(key):
             return False
-        sharing.share(new)
+        self._sharing.share(new)
         self._before.setdefault(key, old)
         _keep(self.facts, key, new)
         if key.kind in _FEW:
@@ -124,6 +126,7 @@ class Inventory:
         if not self._before and self._engine is not None:
             return
         before, self._before = self._before, {}
+        self._sharing.forget()
         self._place(before)
         self._police(before)
 

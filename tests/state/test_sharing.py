@@ -5,7 +5,7 @@ from msgspec import structs
 from scenes.log import pod
 
 from models import facts, wire
-from monitor.state import sharing
+from monitor.state.sharing import Sharing
 
 
 def came(name, **more):
@@ -22,7 +22,7 @@ OWNED = {"owner": facts.Owner(kind="Deployment", name="web shop")}
 @pytest.mark.parametrize("more", [{}, OWNED, {"generate_name": "web-"}])
 def test_a_pod_says_what_it_said(more):
     shared = came("a", **more)
-    sharing.share(shared)
+    Sharing().share(shared)
 
     assert shared == came("a", **more)
     assert wire.encode_fact(shared) == wire.encode_fact(came("a", **more))
@@ -31,8 +31,8 @@ def test_a_pod_says_what_it_said(more):
 def test_two_pods_hold_the_same_names():
     one, two = came("a", **OWNED), came("b", **OWNED)
     assert one.node is not two.node
-    sharing.share(one)
-    sharing.share(two)
+    Sharing().share(one)
+    Sharing().share(two)
 
     assert all(getattr(one, name) is getattr(two, name) for name in ("namespace", "node", "phase"))
     assert all(one.labels[key] is two.labels[key] for key in one.labels)
@@ -41,6 +41,27 @@ def test_two_pods_hold_the_same_names():
 
 @pytest.mark.parametrize("fact", [None, facts.Namespace(name="shop", labels={"team": "a"})])
 def test_what_is_no_pod_is_left_alone(fact):
-    sharing.share(fact)
+    Sharing().share(fact)
 
     assert fact in (None, facts.Namespace(name="shop", labels={"team": "a"}))
+
+
+def test_pods_of_a_template_share_their_labels_until_they_are_forgotten():
+    sharing, (one, two, three) = Sharing(), (came(name) for name in "abc")
+    sharing.share(one)
+    sharing.share(two)
+    sharing.forget()
+    sharing.share(three)
+
+    assert one.labels is two.labels
+    assert three.labels is not two.labels
+    assert three.labels == two.labels
+
+
+def test_pods_with_other_labels_keep_them():
+    sharing, one, two = Sharing(), came("a"), came("b")
+    two.labels["app"] = "other"
+    sharing.share(one)
+    sharing.share(two)
+
+    assert (one.labels["app"], two.labels["app"]) == ("web-é", "other")
