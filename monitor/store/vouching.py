@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, select, update
+from sqlalchemy import Connection, Select, func, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from models import tables
@@ -32,10 +32,9 @@ def record(connection: Connection, recording: Recording) -> dict[str, intervals.
     gaps: list[dict[str, Any]] = []
     cuts: dict[str, intervals.Moves] = {spans.table.name: [] for spans in CUT}
     for each in recording.vouched:
-        until = stored[each.input].until if each.input in stored else None
-        if until and each.unbroken_since and each.unbroken_since > until and until < recording.at:
+        if unseen_from := _unseen_from(connection, recording, each, stored.get(each.input)):
             reason = each.reason or f"{each.input} was not seen"
-            gaps.append(_gap(recording.cluster, each.input, (until, recording.at, reason)))
+            gaps.append(_gap(recording.cluster, each.input, (unseen_from, recording.at, reason)))
             _cut(connection, recording, cuts, gaps[-1])
     for span in recording.not_evaluated:
         gaps.append(_gap(recording.cluster, EVALUATION, (span.from_at, span.to_at, span.reason)))
@@ -43,6 +42,27 @@ def record(connection: Connection, recording: Recording) -> dict[str, intervals.
     sql.add(connection, tables.evidence_gap, gaps)
     _write(connection, recording, stored)
     return {**cuts, tables.evidence_gap.name: [dict(gap) for gap in gaps]}
+
+
+def _unseen_from(connection: Connection, recording: Recording, each: Vouched, stored: Any) -> datetime | None:
+    """Where a break begins that was not cut out yet; None: there is none.
+
+    Its end may come long before all of the input is seen again: of flows, every partition is heard in its own time.
+    """
+    if stored is None or stored.until is None or each.unbroken_since in {None, stored.from_at}:
+        return None
+    if each.unbroken_since <= stored.until:
+        return None
+    begin = max(stored.until, _cut_until(connection, recording.cluster, each.input) or stored.until)
+    return begin if each.unbroken_since > begin and begin < recording.at else None
+
+
+def _cut_until(connection: Connection, cluster: str, name: str) -> datetime | None:
+    gap = tables.evidence_gap
+    found: datetime | None = connection.execute(
+        select(func.max(gap.c.to_at)).where(gap.c.cluster == cluster, gap.c.input == name)
+    ).scalar_one()
+    return found
 
 
 def _looked_at(recording: Recording) -> Select[Any] | ReturningUpdate[Any]:

@@ -129,6 +129,18 @@ def test_time_that_an_input_was_not_seen_is_cut_out_as_not_evaluated(store):
     assert outcomes(store) == [("pass", at(1), at(10)), ("error", at(10), at(100)), ("pass", at(100), None)]
 
 
+def test_a_break_is_cut_out_once_though_not_all_of_the_input_is_seen_again_yet(store):
+    """As of flows: one partition is heard anew from 15 on, another from 27 on, a third was heard at 10 last."""
+    store.record(recording(1, passing(), vouched=(seen(10),), seconds=10))
+    for step, (seconds, unbroken) in enumerate(((20, 15), (21, 15), (22, 15), (30, 27), (31, 27)), start=2):
+        store.record(recording(step, vouched=(seen(10, unbroken=unbroken),), seconds=seconds))
+
+    with store.look() as connection:
+        gaps = queries.gaps(connection, "h", at(0), at(1000))
+    assert sorted((gap.from_at, gap.to_at) for gap in gaps) == [(at(10), at(20)), (at(20), at(30))]
+    assert outcomes(store) == [("error", at(10), at(20)), ("error", at(20), at(30)), ("pass", at(30), None)]
+
+
 def test_an_open_status_counts_only_as_far_as_its_inputs_were_vouched_for(store):
     store.record(recording(1, passing(), vouched=(seen(0, unbroken=-50),), seconds=0))
     store.record(recording(2, vouched=(seen(10, unbroken=-50),), seconds=12))
