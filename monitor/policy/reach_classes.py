@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from typing import NamedTuple
 
 from monitor.policy import addresses, selectors
+from monitor.policy import bits as sets
 from monitor.policy.addresses import Net
 from monitor.policy.model import Endpoint, Policy, Profile, Rule, Set, Side, Tier
 
@@ -159,7 +160,7 @@ class Classes:
         self._cut_zones(_lone_backends(snapshot, self._services) | words.nets)
         self._set_bags = self._bags_of_zones(snapshot.sets)
         self._place(snapshot)
-        self.by_name_bags = sum(1 << bag for bag in {self._bag(labels) for labels in snapshot.by_name})
+        self.by_name_bags = sets.of({self._bag(labels) for labels in snapshot.by_name})
         self._index()
         self._size = len(self.list)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
+from monitor.policy import bits as sets
 from monitor.policy import reach_regions as regions
 from monitor.policy.bits import ones
 from monitor.policy.connections import ConnectionSet
@@ -37,7 +38,7 @@ class Groups:
             self.places[name] = places = places_of(classes, members)
             for place in places:
                 self.of_class[place].append(name)
-        self.bits = {name: _bits(places) for name, places in self.places.items()}
+        self.bits = {name: sets.of(places) for name, places in self.places.items()}
 
     def touched(self, region: Region) -> Iterator[tuple[str, ConnectionSet]]:
         """(group, connections) for every group that a region touches; a group may come more than once."""
@@ -49,13 +50,6 @@ class Groups:
                 for name, own in self.bits.items():
                     if own & bits:
                         yield name, allowed
-
-
-def _bits(places: Iterable[int]) -> int:
-    bits = 0
-    for place in places:
-        bits |= 1 << place
-    return bits
 
 
 def crossed(line: Callable[[int], Region], near: Groups, far: Groups) -> tuple[Between, dict[str, Region]]:
@@ -72,7 +66,7 @@ def crossed(line: Callable[[int], Region], near: Groups, far: Groups) -> tuple[B
             if member is not None:
                 own = near.classes.of_endpoint[member]
                 add(between, name, _not_with_itself(region, member, own, far))
-                others = ~_bits(own)
+                others = ~sets.of(own)
                 region = tuple([(bits & others, allowed) for bits, allowed in region])
             whole += region
         joined = regions.merged(whole)

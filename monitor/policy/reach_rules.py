@@ -132,7 +132,7 @@ class Rules:
             for place in ones(others & classes.with_bags_bits)
             if any(bags >> bag & 1 for bag in classes.list[place].bags)
         )
-        return (classes.with_bag_bits & ~others) | sum(1 << place for place in both)
+        return (classes.with_bag_bits & ~others) | sets.of(both)
 
     def listed(self, rules: tuple[Rule, ...], direction: str) -> Listed:
         """Rules are known by the tuple that holds them, and turned once for all policies that have equal ones."""

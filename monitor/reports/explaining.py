@@ -88,7 +88,7 @@ class Moments:
         return structs.replace(section, spans=tuple(spans))
 
     def _words(self, control: str, at: datetime, changes: Changes) -> tuple[str, ...]:
-        """None for the period's own ends."""
+        """What lies at the period's own ends did not change there: nothing is said of it."""
         moves = self._moves[control].get(at)
         if moves is None:
             return ()

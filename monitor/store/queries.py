@@ -410,7 +410,7 @@ def as_counted(statuses: Iterable[StatusRow], inputs_: Sequence[InputRow], end: 
     until = {row.input: row.until for row in inputs_}
     judged_at = max((row.judged_at for row in inputs_), default=None)
     for row in statuses:
-        if row.to_at is not None and row.from_at < row.to_at <= end:
+        if row.to_at is not None and row.from_at < row.to_at <= end:  # as nearly all are
             yield row
             continue
         stop = min(row.to_at or end, end)
