@@ -532,13 +532,17 @@ class Sync(_Fact, frozen=True, kw_only=True, tag="Sync"):
 
 
 class KindFreshness(_Wire, frozen=True, kw_only=True):
-    """Ages are monotonic seconds before the heartbeat was sent, never times."""
+    """Ages are monotonic seconds before the heartbeat was sent, never times.
+
+    `stretch` numbers the times without a break that one instance of the watch had; 0 = not told.
+    """
 
     kind: Kind
     state: Literal["fresh", "not_served", "not_readable", "stale", "opening"]
     seen_age_seconds: float
     unbroken_age_seconds: float
     reason: str = ""
+    stretch: int = 0
 
 
 class Heartbeat(_Fact, frozen=True, kw_only=True, tag="Heartbeat"):

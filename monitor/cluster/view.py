@@ -39,11 +39,12 @@ class Taken(Struct, frozen=True, kw_only=True):
 
 
 class Freshness(Struct, frozen=True, kw_only=True):
-    """Of one kind. Moments are monotonic; `seen_at` None = never."""
+    """Of one kind. Moments are monotonic; `stretch` counts the times without a break, 0 before the first."""
 
     state: State
     seen_at: float
     unbroken_since: float
+    stretch: int
     reason: str = ""
 
     def at(self, kind: Kind, now: float) -> KindFreshness:
@@ -53,6 +54,7 @@ class Freshness(Struct, frozen=True, kw_only=True):
             seen_age_seconds=round(max(0.0, now - self.seen_at), 3),
             unbroken_age_seconds=round(max(0.0, now - self.unbroken_since), 3),
             reason=self.reason,
+            stretch=self.stretch,
         )
 
 
@@ -66,6 +68,7 @@ class KindView:
         self.is_served = True
         self._view = view
         self._seen_at = self._unbroken_since = view.opened_at
+        self._stretch = 0
         self._trouble = ""
         self._refusal = ""
 
@@ -73,7 +76,8 @@ class KindView:
         """All there is of this kind."""
         self.facts = dict(facts)
         self.is_listed, self.is_served = True, is_served
-        self._unbroken_since = self._view.now()
+        self._seen_at = self._view.now()
+        self.broken()
         self.seen()
         self._view.note_listed(self.kind)
 
@@ -91,13 +95,14 @@ class KindView:
         """The source vouches that all up to now is known."""
         now = self._view.now()
         if now - self._seen_at > BREAK_SECONDS:
-            self._unbroken_since = now
+            self.broken()
         self._seen_at = now
         self._trouble = self._refusal = ""
 
     def broken(self) -> None:
-        """Some states of this kind were never published."""
+        """Some states of this kind were never seen, or never published."""
         self._unbroken_since = self._view.now()
+        self._stretch += 1
 
     def troubled(self, reason: str) -> None:
         """One attempt failed; what is known stays good until it is stale."""
@@ -115,7 +120,13 @@ class KindView:
 
     def freshness(self, *, stale_seconds: float) -> Freshness:
         state, reason = self._state(stale_seconds)
-        return Freshness(state=state, seen_at=self._seen_at, unbroken_since=self._unbroken_since, reason=reason)
+        return Freshness(
+            state=state,
+            seen_at=self._seen_at,
+            unbroken_since=self._unbroken_since,
+            stretch=self._stretch,
+            reason=reason,
+        )
 
     def _state(self, stale_seconds: float) -> tuple[State, str]:
         now = self._view.now()

@@ -1,6 +1,7 @@
 """What the stream says of itself: listings begun and done, who writes, how fresh each kind is, which sources are heard.
 
-Law 1: all times are log times; a heartbeat's ages count back from its own.
+Law 1: all times are log times; a heartbeat's ages count back from its own, which is as late as its way into the log was
+long. Whether a kind was unbroken between two heartbeats is therefore read off the stretch they name, where both do.
 Law 2: the latest begun(all) names the one writer; sync marks and heartbeats of any other do not count.
 Law 3: what is not known to be fresh is not fresh. A kind that is open, unread, silent or of another cluster says why.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from models.compliance import Input, Vouched
 from models.facts import API_KINDS, STALE_AFTER, FactKey, Heartbeat, Kind, KindFreshness, Repair, SourcesHeard, Sync
@@ -26,6 +27,20 @@ DECLARED = (Kind.DECLARATION, Kind.DECLARED_DOMAIN, Kind.WAIVER)
 """What people declare: where the watch says nothing of it, nothing is declared."""
 
 
+class _Word(Struct, frozen=True):
+    """What the watch last said of a kind, and of when: `seen_at` the latest, `unbroken_since` the earliest."""
+
+    said: KindFreshness
+    instance: str
+    seen_at: datetime
+    unbroken_since: datetime
+
+    @property
+    def stretch(self) -> tuple[str, int] | None:
+        """None: of an earlier release, or before the first listing."""
+        return (self.instance, self.said.stretch) if self.said.stretch else None
+
+
 class _Heard(Struct):
     fact: SourcesHeard
     at: datetime
@@ -39,7 +54,7 @@ class Marks:
         self.has_synced = False  # a full listing has ended
         self._writer = ""
         self._open: dict[Kind, datetime] = {}
-        self._heartbeat: tuple[Heartbeat, datetime] | None = None
+        self._words: dict[Kind, _Word] | None = None  # of the last heartbeat
         self._identity = ""
         self._refused = ""
         self._heard: dict[int, _Heard] = {}
@@ -75,7 +90,7 @@ class Marks:
 
     def heartbeat(self, mark: Heartbeat | None, at: datetime) -> None:
         if mark is None:
-            self._heartbeat = None
+            self._words = None
             return
         if self._writer and mark.instance != self._writer:
             return
@@ -86,7 +101,8 @@ class Marks:
             )
             return
         self._refused = ""
-        self._heartbeat = (mark, at)
+        before = self._words or {}
+        self._words = {said.kind: _word(said, mark.instance, at, before.get(said.kind)) for said in mark.kinds}
 
     def sources(self, key: FactKey, mark: SourcesHeard | None, at: datetime) -> None:
         partition = int(key.name)
@@ -145,25 +161,19 @@ class Marks:
 
     def _kind(self, kind: Kind, at: datetime) -> Vouched:
         opened_at = self._open.get(kind)
-        if self._heartbeat is None:
+        if self._words is None:
             return _never(kind.value, "the watch has not been heard")
-        beat, beat_at = self._heartbeat
-        word = next((each for each in beat.kinds if each.kind is kind), None)
-        if word is None:
+        if (word := self._words.get(kind)) is None:
             return _never(kind.value, "the watch does not read it")
-        state, reason = _state(word, beat_at, at)
+        state, reason = _state(word, at)
         if opened_at is not None:
             state, reason = "opening", f"its listing, begun at {opened_at:%H:%M:%S}, has not ended"
         return Vouched(
-            input=kind.value,
-            seen_at=beat_at - timedelta(seconds=word.seen_age_seconds),
-            unbroken_since=beat_at - timedelta(seconds=word.unbroken_age_seconds),
-            state=state,
-            reason=reason,
+            input=kind.value, seen_at=word.seen_at, unbroken_since=word.unbroken_since, state=state, reason=reason
         )
 
     def _declared(self, kind: Kind, at: datetime) -> Vouched:
-        if self._heartbeat is None or all(word.kind is not kind for word in self._heartbeat[0].kinds):
+        if kind not in (self._words or {}):
             return Vouched(input=kind.value, seen_at=None, unbroken_since=None)
         return self._kind(kind, at)
 
@@ -185,8 +195,21 @@ def _never(name: str, reason: str) -> Vouched:
     return Vouched(input=name, seen_at=None, unbroken_since=None, state="not_readable", reason=reason)
 
 
-def _state(word: KindFreshness, beat_at: datetime, at: datetime) -> tuple[str, str]:
-    seen_at = beat_at - timedelta(seconds=word.seen_age_seconds)
-    if word.state in USABLE and at - seen_at > STALE_AFTER:
-        return "stale", f"not seen since {seen_at:%H:%M:%S}"
-    return word.state, word.reason or ("" if word.state in USABLE else f"the watch says {word.state}")
+def _word(said: KindFreshness, instance: str, at: datetime, before: _Word | None) -> _Word:
+    """Ages give times that are late by the heartbeat's way into the log. One stretch goes on whatever they say, and
+    another begins behind what was seen of the one before, however short the break was.
+    """
+    seen_at, since = (at - timedelta(seconds=age) for age in (said.seen_age_seconds, said.unbroken_age_seconds))
+    word = _Word(said, instance, max(seen_at, before.seen_at) if before else seen_at, since)
+    if before is None or before.stretch is None or word.stretch is None:
+        return word
+    if word.stretch == before.stretch:
+        return structs.replace(word, unbroken_since=min(since, before.unbroken_since))
+    return structs.replace(word, unbroken_since=max(since, before.seen_at + timedelta.resolution))
+
+
+def _state(word: _Word, at: datetime) -> tuple[str, str]:
+    said = word.said
+    if said.state in USABLE and at - word.seen_at > STALE_AFTER:
+        return "stale", f"not seen since {word.seen_at:%H:%M:%S}"
+    return said.state, said.reason or ("" if said.state in USABLE else f"the watch says {said.state}")

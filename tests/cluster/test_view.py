@@ -78,6 +78,31 @@ def test_a_long_silence_breaks_what_was_unbroken_and_a_short_one_does_not(view, 
     assert pods(view).unbroken_since == clock.at
 
 
+def test_every_break_begins_another_stretch_and_nothing_else_does(view, clock):
+    pod = view.kinds[Kind.POD]
+
+    def stretch():
+        return pods(view).at(Kind.POD, clock.at).stretch
+
+    unlisted = stretch()
+    pod.listed({KEY: b"1"})
+    listed = stretch()
+    clock.at += 80
+    pod.seen()
+    pod.changed(KEY, b"2")
+    pod.troubled("500")
+    pod.unreadable("403")
+    kept = stretch()
+    pod.broken()
+    squashed = stretch()
+    clock.at += 91
+    pod.seen()
+    silent = stretch()
+    pod.listed({})
+
+    assert (unlisted, listed, kept, squashed, silent, stretch()) == (0, 1, 1, 2, 3, 4)
+
+
 def test_a_kind_that_is_not_served_says_so(view):
     view.kinds[Kind.POD].listed({}, is_served=False)
 

@@ -92,12 +92,15 @@ class Scene:
         ]
         return await self._producer.send_all([self._at(message, ago) for message in messages])
 
-    async def beat(self, ago=0.0):
-        await self.publish(self.heartbeat(), ago=ago)
+    async def beat(self, ago=0.0, **said):
+        await self.publish(self.heartbeat(**said), ago=ago)
 
-    def heartbeat(self):
+    def heartbeat(self, *, seen=0.0, unbroken=3600.0, stretch=0):
+        """Every kind fresh, of these ages."""
         kinds = tuple(
-            KindFreshness(kind=kind, state="fresh", seen_age_seconds=0.0, unbroken_age_seconds=3600.0)
+            KindFreshness(
+                kind=kind, state="fresh", seen_age_seconds=seen, unbroken_age_seconds=unbroken, stretch=stretch
+            )
             for kind in sorted(API_KINDS)
         )
         return Heartbeat(instance=self.instance, cluster_uid="uid", kinds=kinds)

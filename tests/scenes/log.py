@@ -80,8 +80,8 @@ class Log:
         return state
 
 
-def heartbeat(instance="w", uid="u1", reason="forbidden", **states):
-    """Every kind fresh but those named, for the same reason: `Pod="stale"`."""
+def heartbeat(instance="w", uid="u1", reason="forbidden", ages=(1, 5), stretch=0, **states):
+    """Every kind fresh but those named, for the same reason: `Pod="stale"`. `ages`: seen, unbroken."""
     return Heartbeat(
         instance=instance,
         cluster_uid=uid,
@@ -89,8 +89,9 @@ def heartbeat(instance="w", uid="u1", reason="forbidden", **states):
             KindFreshness(
                 kind=kind,
                 state=states.get(kind.value, "fresh"),
-                seen_age_seconds=1,
-                unbroken_age_seconds=5,
+                seen_age_seconds=ages[0],
+                unbroken_age_seconds=ages[1],
+                stretch=stretch,
                 reason="" if states.get(kind.value, "fresh") in {"fresh", "not_served"} else reason,
             )
             for kind in sorted(API_KINDS)

@@ -130,6 +130,41 @@ def test_ages_are_counted_back_from_the_heartbeats_own_time():
     assert (vouched.seen_at, vouched.unbroken_since) == (seconds(29), seconds(25))
 
 
+def heard_twice(first, second, at):
+    """What is vouched for after the first of two heartbeats, and after both."""
+    log = Log().listed().add(first)
+    before = input_of(log.state(), "Pod")
+    return before, input_of(log.add(second, at=at).state(), "Pod")
+
+
+@pytest.mark.parametrize("late", [-0.4, 0.0, 0.4])
+def test_a_stretch_is_unbroken_however_long_each_heartbeat_took_to_its_place_in_the_log(late):
+    """Silent since its listing: seen when it was listed, of which each heartbeat gives another log time."""
+    silent = heartbeat(ages=(1, 1), stretch=3), heartbeat(ages=(16 - late,) * 2, stretch=3)
+    before, after = heard_twice(*silent, at=seconds(15))
+
+    assert after.unbroken_since <= before.unbroken_since <= before.seen_at
+
+
+@pytest.mark.parametrize("next_beat", [{"stretch": 4}, {"stretch": 2}, {"stretch": 3, "instance": "new"}])
+def test_another_stretch_is_a_break_however_short_it_was(next_beat):
+    log = Log().listed().add(heartbeat(ages=(1, 1), stretch=3))
+    before = input_of(log.state(), "Pod")
+    if instance := next_beat.get("instance"):
+        log.add(begun(instance=instance), done(instance=instance))
+    after = input_of(log.add(heartbeat(ages=(0, 16.4), **next_beat), at=seconds(15)).state(), "Pod")
+
+    assert before.seen_at < after.unbroken_since <= after.seen_at
+
+
+def test_a_watch_of_an_earlier_release_that_tells_no_stretch_is_held_against_times_alone():
+    before, after = heard_twice(heartbeat(ages=(1, 1)), heartbeat(ages=(15.6, 15.6)), at=seconds(15))
+    upgraded = heard_twice(heartbeat(ages=(1, 1)), heartbeat(ages=(15.6, 15.6), stretch=1), at=seconds(15))
+
+    assert after.unbroken_since > before.seen_at
+    assert upgraded == (before, after)
+
+
 def test_log_time_never_goes_back():
     log = Log().listed(at=seconds(50))
     state = log.state()

@@ -103,6 +103,23 @@ async def test_a_hole_that_opened_and_closed_while_the_database_was_away_is_not_
     assert OPEN not in {(row["control"], row["subject"]) for row in world.rows(tables.finding)}
 
 
+@pytest.mark.parametrize(("stretch", "outcomes"), [(1, {"pass"}), (2, {"pass", "error"})])
+async def test_only_another_stretch_is_not_evaluated_when_kinds_stayed_silent_after_their_listing(
+    light_world, stretch, outcomes
+):
+    """The second heartbeat took longer into the log than the first: by its ages the listing is later than it was."""
+    world = light_world
+    async with world.scene() as scene, world.running(tick_seconds=600):
+        await scene.list_all(*SHOP, default_deny("shop"))
+        await world.until(lambda: ("namespace/shop", CONTROL) in world.statuses(), "the namespace is judged")
+        now = clock.now()
+        await scene.beat(ago=-20, seen=1.0, unbroken=3600.0, stretch=1)
+        await scene.beat(ago=-35, seen=15.6, unbroken=15.6, stretch=stretch)
+        await world.caught_up()
+
+    assert outcomes_between(world, now + timedelta(seconds=10), now + timedelta(seconds=34)) == outcomes
+
+
 async def test_a_fact_that_waited_long_is_recorded_but_its_moment_is_not_judged(light_world):
     world = light_world
     async with world.scene() as scene:
