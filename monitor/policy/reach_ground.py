@@ -21,7 +21,7 @@ from monitor.policy.model import Policy, Program
 from monitor.policy.reach_classes import Classes, Snapshot
 from monitor.policy.reach_field import Field
 from monitor.policy.reach_rules import Rules
-from monitor.policy.reach_walks import DIRECTIONS, Stage, Walks, selected
+from monitor.policy.reach_walks import Stage, Walks, selected
 from monitor.policy.verdict import Stage as Chained
 from monitor.policy.world import World
 
@@ -47,8 +47,8 @@ class Ground:
 
     def field(self, stage: Stage) -> Field:
         """Everything of one stage."""
-        snapshot, classes, rules = self._snapshot, self.classes, self._rules
-        programs = {direction: selected(snapshot, classes, rules, direction, stage) for direction in DIRECTIONS}
+        classes = self.classes
+        programs = selected(self._snapshot, classes, self._rules, stage)
         return Field(
             classes, self._walks, lambda place, direction: programs[direction][classes.list[place].owners[0].bag]
         )

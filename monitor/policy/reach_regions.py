@@ -29,17 +29,13 @@ class Step(Struct, frozen=True, gc=False):
     is_certain: bool = True
 
 
-class Outcome(Struct, frozen=True, gc=False):
-    """What a tier, or the profiles, may do with each (peer, connection)."""
+class Outcome(Struct, frozen=True, gc=False, eq=False):
+    """What a tier, or a profile, may do with each (peer, connection). Worked out once: equal to itself only."""
 
     allow: Region
     deny: Region
     onward: Region
     is_certain: bool = True
-
-
-CLOSED = Outcome(NOWHERE, NOWHERE, NOWHERE)
-"""The end of all: what comes here is denied."""
 
 
 class Bounds(Struct, frozen=True, gc=False):
@@ -140,8 +136,11 @@ def _walked_for_certain(steps: Sequence[Step], everything: Region, *, ends: str)
     return Outcome(merged(allow), NOWHERE, merged(onward))
 
 
-class Passage(Struct, frozen=True, gc=False):
-    """What came through some tiers: allowed so far, and passed on to what follows, by what may be and for certain."""
+class Passage(Struct, frozen=True, gc=False, eq=False):
+    """What came through some tiers: allowed so far, and passed on to what follows, by what may be and for certain.
+
+    Worked out once: equal to itself only.
+    """
 
     possible: Region
     certain: Region

@@ -51,8 +51,11 @@ class Turned(Struct, frozen=True, gc=False):
     steps: tuple[Step, ...] | None
 
 
-class Listed(Struct, frozen=True, gc=False):
-    """The rules of a policy or profile in one direction. `steps` are those of all, where no rule asks."""
+class Listed(Struct, frozen=True, gc=False, eq=False):
+    """The rules of a policy or profile in one direction. `steps` are those of all, where no rule asks.
+
+    Equal rules are turned once, so each is equal to itself only.
+    """
 
     rules: tuple[Turned, ...]
     asking: tuple[Turned, ...]

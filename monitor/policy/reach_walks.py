@@ -7,9 +7,8 @@ Source: policy_semantics.md section 8 (tiers), 11 (pending), 12 (profiles).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
-from itertools import chain
 
 from msgspec.structs import replace
 
@@ -17,13 +16,15 @@ from monitor.policy import model
 from monitor.policy import reach_regions as regions
 from monitor.policy.bits import ones
 from monitor.policy.connections import ConnectionSet
-from monitor.policy.model import Policy, Profile, Program
-from monitor.policy.reach_classes import Classes, Owner, Snapshot
-from monitor.policy.reach_regions import Bounds, Outcome, Passage, Step
+from monitor.policy.model import Policy, Profile, Program, Tier
+from monitor.policy.reach_classes import Classes, Snapshot
+from monitor.policy.reach_regions import Bounds, Outcome, Passage
 from monitor.policy.reach_rules import Listed, Rules
 
 INGRESS, EGRESS = "ingress", "egress"
 DIRECTIONS = (INGRESS, EGRESS)
+
+Asked = tuple[ConnectionSet, ...]
 
 
 class Stage(StrEnum):
@@ -41,119 +42,94 @@ class Walks:
         self._classes = classes
         self._profiles = profiles
         self._is_pass_deny = is_pass_deny
-        self._outcomes: dict[tuple[object, ...], Outcome] = {}
-        self._bounds: dict[tuple[object, ...], Bounds] = {}
-        self._profile_lists: dict[tuple[tuple[str, ...], str], list[Listed]] = {}
-        self._passages: dict[tuple[int, int], tuple[Passage, Outcome, Passage]] = {}
+        self._outcomes: dict[tuple[str, tuple[Listed, ...], Asked], Outcome] = {}
+        self._passages: dict[tuple[Passage, Outcome], Passage] = {}
         self._entrance: Passage | None = None
-        self._kept: list[list[list[Listed]]] = []  # the keys hold ids: what they are ids of must stay
 
     def forget(self, profiles: Mapping[str, Profile]) -> None:
         """The classes, a policy or a profile have changed: what is asked again is worked out again."""
         self._profiles = profiles
         self._outcomes.clear()
-        self._bounds.clear()
-        self._profile_lists.clear()
         self._passages.clear()
         self._entrance = None
-        self._kept.clear()
 
     def bounds(self, place: int, direction: str, program: Program) -> Bounds:
         """What the endpoint of this class lets through in a direction, by far class."""
-        owner = self._classes.list[place].owners[0]
-        tiers = [[self._listed(policy, direction) for policy in policies] for _, policies in program]
-        profiles = self._listed_profiles(owner.profiles, direction)
-        asked = _asked([*chain.from_iterable(tiers), *profiles], place)
-        key = (direction, _key(program, tiers), owner.profiles, asked)
-        found = self._bounds.get(key)
-        if found is None:
-            self._kept.append(tiers)
-            outcomes = self._outcomes_of(program, tiers, owner, place, direction)
-            found = self._bounds[key] = self._through(outcomes)
-        return found
-
-    def _listed_profiles(self, names: tuple[str, ...], direction: str) -> list[Listed]:
-        key = (names, direction)
-        found = self._profile_lists.get(key)
-        if found is None:
-            resolved = [known for name in names if (known := self._profiles.get(name))]
-            found = self._profile_lists[key] = [self._listed(known, direction) for known in resolved]
-        return found
-
-    def _through(self, outcomes: Iterable[Outcome]) -> Bounds:
-        """The tiers one after the other. The first ones are often the same for many: what came through is kept."""
         if self._entrance is None:
             self._entrance = regions.entering(self.rules.everywhere)
         passage = self._entrance
-        for outcome in outcomes:
-            if passage is self._entrance and outcome.is_certain and not outcome.onward:
-                return Bounds(outcome.allow, outcome.allow)
-            key = (id(passage), id(outcome))
-            found = self._passages.get(key)
-            if found is None:  # with what the key holds ids of
-                found = passage, outcome, regions.passed(passage, outcome, self.rules.everywhere)
-                self._passages[key] = found
-            passage = found[2]
+        for outcome in self._outcomes_of(program, place, direction):
+            passage = self._passed(passage, outcome)
             if not passage.onward:
                 break
         return passage.bounds
 
-    def _listed(self, holder: Policy | Profile, direction: str) -> Listed:
-        return self.rules.listed(holder.ingress if direction == INGRESS else holder.egress, direction)
+    def _passed(self, before: Passage, outcome: Outcome) -> Passage:
+        """The first tiers are often the same for many: what came through is kept."""
+        found = self._passages.get((before, outcome))
+        if found is None:
+            found = self._passages[before, outcome] = regions.passed(before, outcome, self.rules.everywhere)
+        return found
 
-    def _outcomes_of(
-        self, program: Program, tiers: Sequence[Sequence[Listed]], owner: Owner, place: int, direction: str
-    ) -> Iterator[Outcome]:
-        for (tier, _), lists in zip(program, tiers, strict=True):
-            key = (direction, tier.is_pass, tuple(map(id, lists)), _asked(lists, place))
-            found = self._outcomes.get(key)
-            if found is None:
-                ends = model.PASS if tier.is_pass else model.DENY  # 8.4
-                found = self._outcomes[key] = regions.walked(
-                    self._steps(lists, place), self.rules.everywhere, ends=ends
-                )
-            yield found
-        yield from self._profile_outcomes(owner, place, direction)
-
-    def _profile_outcomes(self, owner: Owner, place: int, direction: str) -> Iterator[Outcome]:
-        """8.6, 12.2: one after the other; one that does not resolve drops everything at its place in the list."""
-        for name in owner.profiles:
+    def _outcomes_of(self, program: Program, place: int, direction: str) -> Iterator[Outcome]:
+        """The tiers, then the profiles one after the other: one that does not resolve drops all there (8.6, 12.2)."""
+        for tier, policies in program:
+            lists = tuple([self._listed(policy, direction) for policy in policies])
+            yield self._outcome(model.PASS if tier.is_pass else model.DENY, lists, place)  # 8.4
+        for name in self._classes.list[place].owners[0].profiles:
             profile = self._profiles.get(name)
             if profile is None:
                 break
-            listed = self._listed(profile, direction)
-            key = (direction, name, _asked([listed], place))
-            found = self._outcomes.get(key)
-            if found is None:
-                found = self._outcomes[key] = self._of_profile(listed, place)
-            yield found
-        yield regions.CLOSED
+            yield self._outcome(model.PROFILE_TIER, (self._listed(profile, direction),), place)
 
-    def _of_profile(self, listed: Listed, place: int) -> Outcome:
-        steps = self._steps([listed], place)
-        if self._is_pass_deny:
-            steps = [replace(step, action=model.DENY) if step.action == model.PASS else step for step in steps]
-        return regions.walked(steps, self.rules.everywhere, ends=model.PASS)
+    def _listed(self, holder: Policy | Profile, direction: str) -> Listed:
+        return self.rules.listed(holder.ingress if direction == INGRESS else holder.egress, direction)
 
-    def _steps(self, lists: Iterable[Listed], place: int) -> list[Step]:
-        return [step for listed in lists for step in self.rules.steps(listed, place)]
+    def _outcome(self, ends: str, lists: tuple[Listed, ...], place: int) -> Outcome:
+        key = (ends, lists, _asked(lists, place))
+        found = self._outcomes.get(key)
+        if found is None:
+            found = self._outcomes[key] = self._walked(ends, lists, place)
+        return found
+
+    def _walked(self, ends: str, lists: tuple[Listed, ...], place: int) -> Outcome:
+        """`ends`: what becomes of what no rule matched; a profile passes it on."""
+        steps = [step for listed in lists for step in self.rules.steps(listed, place)]
+        if ends == model.PROFILE_TIER:
+            ends = model.PASS
+            if self._is_pass_deny:
+                steps = [replace(step, action=model.DENY) if step.action == model.PASS else step for step in steps]
+        return regions.walked(steps, self.rules.everywhere, ends=ends)
 
 
-def _asked(lists: Iterable[Listed], place: int) -> tuple[ConnectionSet, ...]:
+def _asked(lists: Iterable[Listed], place: int) -> Asked:
     """What the rules that look at their own endpoint find there: part of what tells walks apart."""
     return tuple([regions.at(turned.sides.near, place) for listed in lists for turned in listed.asking])
 
 
-def selected(snapshot: Snapshot, classes: Classes, rules: Rules, direction: str, stage: Stage) -> list[Program]:
-    """For every label bag its policies, tier by tier (8.1)."""
-    picked: list[dict[int, list[Policy]]] = [{} for _ in classes.bags]
-    tiers = snapshot.tiers()
-    for number, (_, policies) in enumerate(tiers):
+def selected(snapshot: Snapshot, classes: Classes, rules: Rules, stage: Stage) -> dict[str, list[Program]]:
+    """For both directions and every label bag its policies, tier by tier (8.1)."""
+    picked: dict[str, list[list[tuple[Tier, list[Policy]]]]] = {each: [[] for _ in classes.bags] for each in DIRECTIONS}
+    for tier, policies in snapshot.tiers():
         for policy in policies:
-            if takes_part(policy, direction, stage):
-                for bag in ones(rules.subjects(policy.selector)):
-                    picked[bag].setdefault(number, []).append(policy)
-    return [tuple((tiers[number][0], tuple(found)) for number, found in by_tier.items()) for by_tier in picked]
+            directions = [each for each in DIRECTIONS if takes_part(policy, each, stage)]
+            bags = list(ones(rules.subjects(policy.selector))) if directions else ()
+            for direction in directions:
+                _pick(picked[direction], bags, tier, policy)
+    return {direction: [_program(found) for found in by_bag] for direction, by_bag in picked.items()}
+
+
+def _pick(by_bag: list[list[tuple[Tier, list[Policy]]]], bags: Iterable[int], tier: Tier, policy: Policy) -> None:
+    for bag in bags:
+        here = by_bag[bag]
+        if here and here[-1][0] is tier:
+            here[-1][1].append(policy)
+        else:
+            here.append((tier, [policy]))
+
+
+def _program(found: Iterable[tuple[Tier, list[Policy]]]) -> Program:
+    return tuple([(tier, tuple(policies)) for tier, policies in found])
 
 
 def takes_part(policy: Policy, direction: str, stage: Stage) -> bool:
@@ -161,8 +137,3 @@ def takes_part(policy: Policy, direction: str, stage: Stage) -> bool:
     if policy.is_untracked or policy.is_pre_dnat or (policy.is_staged and stage is Stage.ENFORCED):
         return False
     return policy.is_ingress if direction == INGRESS else policy.is_egress
-
-
-def _key(program: Program, tiers: Iterable[Iterable[Listed]]) -> tuple[tuple[bool, tuple[int, ...]], ...]:
-    """Tiers differ for a walk only by their rules and their default action."""
-    return tuple([(tier.is_pass, tuple(map(id, lists))) for (tier, _), lists in zip(program, tiers, strict=True)])
