@@ -12,13 +12,16 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from models import tables
 from monitor.store import sql
 from monitor.store.errors import ChainBrokenError
 
 GENESIS = "0" * 64
+
+_head = tables.chain_head
+_LOCKED = select(_head.c.seq, _head.c.hash).where(_head.c.cluster == bindparam("of_cluster")).with_for_update()
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 
@@ -49,7 +52,7 @@ def append(
             }
         )
     sql.add(connection, tables.chain, rows)
-    sql.put(connection, tables.chain_head, [{"cluster": cluster, "seq": seq, "hash": head}])
+    sql.put(connection, _head, [{"cluster": cluster, "seq": seq, "hash": head}])
 
 
 def linked(cluster: str, seq: int, what: str, digest: str, previous: str) -> str:
@@ -58,15 +61,13 @@ def linked(cluster: str, seq: int, what: str, digest: str, previous: str) -> str
 
 
 def _locked_head(connection: Connection, cluster: str) -> tuple[int, str]:
-    head = tables.chain_head
-    statement = select(head.c.seq, head.c.hash).where(head.c.cluster == cluster)
-    row = connection.execute(statement.with_for_update()).one_or_none()
+    place = {"of_cluster": cluster}
+    row = connection.execute(_LOCKED, place).one_or_none()
     if row is None:
         # somebody else may begin the same chain: the insert waits for him, the second look sees his row
-        connection.execute(
-            sql.insert(connection, head).values(cluster=cluster, seq=0, hash=GENESIS).on_conflict_do_nothing()
-        )
-        row = connection.execute(statement.with_for_update()).one()
+        first = sql.insert(connection.dialect.name, _head).values(cluster=cluster, seq=0, hash=GENESIS)
+        connection.execute(first.on_conflict_do_nothing())
+        row = connection.execute(_LOCKED, place).one()
     return row.seq, row.hash
 
 
@@ -95,7 +96,7 @@ def verify(connection: Connection, cluster: str) -> int:
 
 
 def _verify_head(connection: Connection, cluster: str, seq: int, head_hash: str) -> None:
-    head = connection.execute(select(tables.chain_head).where(tables.chain_head.c.cluster == cluster)).one_or_none()
+    head = connection.execute(select(_head).where(_head.c.cluster == cluster)).one_or_none()
     stored = (head.seq, head.hash) if head else (0, GENESIS)
     if stored != (seq, head_hash):
         raise ChainBrokenError(

@@ -8,10 +8,11 @@ Law 3: a waiver never resolves; the finding is `waived`, still failing, and name
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from msgspec import Struct, structs, to_builtins
-from sqlalchemy import ColumnElement, Connection, and_, or_, select
+from sqlalchemy import CompoundSelect, Connection, Select, and_, bindparam, select
 
 from models import tables
 from models.compliance import Domain, Evaluation, Outcome, SubjectResult, finding_id
@@ -74,31 +75,53 @@ def _stored(connection: Connection, evaluation: Evaluation, judged: Collection[s
 
     Of domains that are there, those of changed subjects: the fence says that the others stand as they were left.
     """
-    open_ones = [and_(_table.c.state != "resolved", *wanted) for wanted in _wanted(connection, evaluation)]
-    looks = [*open_ones, *sql.among(connection, _table.c.id, judged)]
-    if looks and _is_small(evaluation, judged):
-        looks = [or_(*looks)]  # what a pod's change asks for, in one statement
     found: dict[str, dict[str, Any]] = {}
-    for look in looks:
-        rows = connection.execute(select(_table).where(_table.c.cluster == evaluation.cluster, look)).mappings()
+    for statement, values in _looks(connection, evaluation, judged):
+        rows = connection.execute(statement, values | {"of_cluster": evaluation.cluster}).mappings()
         found.update((row["id"], dict(row)) for row in rows)
     return found
 
 
-def _is_small(evaluation: Evaluation, judged: Collection[str]) -> bool:
-    named = [evaluation.postures, evaluation.gone, judged, evaluation.changed.subjects if evaluation.changed else ()]
-    return sum(map(len, named)) <= sql.FEW
-
-
-def _wanted(connection: Connection, evaluation: Evaluation) -> Iterator[tuple[ColumnElement[bool], ...]]:
-    """What open findings have to be looked at, in parts that both databases take."""
-    domain, subject = _table.c.domain, _table.c.subject
-    yield from ((is_one,) for is_one in sql.among(connection, domain, evaluation.gone))
-    for is_one in sql.among(connection, domain, (posture.domain.id for posture in evaluation.postures)):
-        if evaluation.changed is None:
-            yield (is_one,)
+def _looks(
+    connection: Connection, evaluation: Evaluation, judged: Collection[str]
+) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """What has to be looked at: in one statement for what a pod's change asks, else in parts."""
+    dialect, gone, changed = connection.dialect.name, evaluation.gone, evaluation.changed
+    domains = [posture.domain.id for posture in evaluation.postures]
+    if changed is not None and sum(map(len, (judged, gone, domains, changed.subjects))) <= sql.FEW:
+        names = ("ids", "gone", "domains", "subjects")
+        yield _few(dialect), dict(zip(names, map(sorted, (judged, gone, domains, changed.subjects)), strict=True))
+        return
+    yield from ((_of(dialect), {"ids": ids}) for ids in sql.parts(connection, judged))
+    yield from ((_open_in(dialect, "gone"), {"gone": each}) for each in sql.parts(connection, gone))
+    for each in sql.parts(connection, domains):
+        if changed is None:
+            yield _open_in(dialect, "domains"), {"domains": each}
         else:
-            yield from ((is_one, also) for also in sql.among(connection, subject, evaluation.changed.subjects))
+            for subjects in sql.parts(connection, changed.subjects):
+                yield _open_of(dialect), {"domains": each, "subjects": subjects}
+
+
+@cache
+def _few(dialect: str) -> CompoundSelect[Any]:
+    """A union: each part is found by an index of its own, also while PostgreSQL knows nothing of the table yet."""
+    return _of(dialect).union_all(_open_in(dialect, "gone"), _open_of(dialect))
+
+
+@cache
+def _of(dialect: str) -> Select[Any]:
+    return select(_table).where(sql.one_of(dialect, _table.c.id, "ids"))
+
+
+@cache
+def _open_in(dialect: str, domains: str) -> Select[Any]:
+    is_open = and_(_table.c.cluster == bindparam("of_cluster"), _table.c.state != "resolved")
+    return select(_table).where(is_open, sql.one_of(dialect, _table.c.domain, domains))
+
+
+@cache
+def _open_of(dialect: str) -> Select[Any]:
+    return _open_in(dialect, "domains").where(sql.one_of(dialect, _table.c.subject, "subjects"))
 
 
 def _moved(

@@ -71,7 +71,7 @@ def _locked_place(connection: Connection, recording: FlowRecording) -> Any:
     Its row is put there first, so that two that hear it at once have something to wait for each other on.
     """
     unheard = _place_row(recording) | {"position": UNHEARD}
-    connection.execute(sql.insert(connection, _places).values(**unheard).on_conflict_do_nothing())
+    connection.execute(sql.insert(connection.dialect.name, _places).values(**unheard).on_conflict_do_nothing())
     row = connection.execute(select(_places).where(_is_place(recording)).with_for_update()).one()
     return None if row.position == UNHEARD else row
 
@@ -191,7 +191,7 @@ def _record_windows(connection: Connection, recording: FlowRecording) -> None:
     if not recording.windows:
         return
     sealed = _sealed_parts(connection, recording)
-    statement = sql.insert(connection, _windows)
+    statement = sql.insert(connection.dialect.name, _windows)
     statement = statement.on_conflict_do_update(
         index_elements=[column.name for column in _windows.primary_key],
         set_={"count": _windows.c.count + statement.excluded["count"]},

@@ -7,12 +7,13 @@ Triggers in the database refuse an overlap and a change of what is closed, whoev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from msgspec import Struct, structs
-from sqlalchemy import Column, Connection, Select, Table, delete, select, tuple_, update
+from sqlalchemy import Column, Connection, Delete, Select, Table, Update, bindparam, delete, select, tuple_, update
 
 from models import tables
 from models.compliance import DomainPosture, Evaluation
@@ -95,13 +96,23 @@ def record_reach(connection: Connection, cluster: str, at: datetime, told: Reach
 
 def _open_named(connection: Connection, spans: Spans, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The open intervals of what these rows name; all are of one cluster, and named by two columns."""
-    table, (first, second) = spans.table, spans.identity
+    first, second = spans.identity
     found: list[dict[str, Any]] = []
     for part in sql.chunks((row[first], row[second]) for row in rows):
-        is_named = tuple_(table.c[first], table.c[second]).in_(part)
-        statement = select(table).where(table.c.cluster == rows[0]["cluster"], table.c.to_at.is_(None), is_named)
-        found += [dict(row) for row in connection.execute(statement).mappings()]
+        named = connection.execute(_named(spans), {"of_cluster": rows[0]["cluster"], "names": part})
+        found += [dict(row) for row in named.mappings()]
     return found
+
+
+@cache
+def _named(spans: Spans) -> Select[Any]:
+    named = tuple_(*(spans.table.c[part] for part in spans.identity))
+    return _open(spans.table).where(named.in_(bindparam("names", expanding=True)))
+
+
+@cache
+def _open(table: Table) -> Select[Any]:
+    return select(table).where(table.c.cluster == bindparam("of_cluster"), table.c.to_at.is_(None))
 
 
 def _member_rows(posture: DomainPosture) -> list[dict[str, Any]]:
@@ -160,36 +171,51 @@ def _exchange(
 
 
 def _open_rows(connection: Connection, spans: Spans, cluster: str, scope: Scope | None) -> list[dict[str, Any]]:
-    table = spans.table
-    statement = select(table).where(table.c.cluster == cluster, table.c.to_at.is_(None))
-    narrowed = [statement] if scope is None else _narrowed(connection, statement, spans, scope)
-    return [dict(row) for each in narrowed for row in connection.execute(each).mappings()]
+    place: dict[str, Any] = {"of_cluster": cluster}
+    if scope is None:
+        return [dict(row) for row in connection.execute(_open(spans.table), place).mappings()]
+    found: list[dict[str, Any]] = []
+    for domains in sql.parts(connection, scope.domains):
+        place |= {"domains": domains}
+        for subjects in [None] if scope.subjects is None else sql.parts(connection, scope.subjects):
+            statement = _open_in(connection.dialect.name, spans, of_subjects=subjects is not None)
+            rows = connection.execute(statement, place if subjects is None else place | {"subjects": subjects})
+            found += [dict(row) for row in rows.mappings()]
+    return found
 
 
-def _narrowed(connection: Connection, statement: Select[Any], spans: Spans, scope: Scope) -> Iterator[Select[Any]]:
-    """To the scope, in parts that both databases take."""
+@cache
+def _open_in(dialect: str, spans: Spans, *, of_subjects: bool) -> Select[Any]:
+    """Of some domains, and of them of some subjects."""
     columns = spans.table.c
-    for is_in_scope in sql.among(connection, columns[spans.scope], scope.domains):
-        of_domains = statement.where(is_in_scope)
-        if scope.subjects is None:
-            yield of_domains
-        else:
-            yield from (of_domains.where(also) for also in sql.among(connection, columns.subject, scope.subjects))
+    of_domains = _open(spans.table).where(sql.one_of(dialect, columns[spans.scope], "domains"))
+    return of_domains.where(sql.one_of(dialect, columns.subject, "subjects")) if of_subjects else of_domains
 
 
 def _close(connection: Connection, spans: Spans, ends: Sequence[tuple[Mapping[str, Any], datetime]]) -> Moves:
-    serial = spans.serial
-    empty = [row[serial.name] for row, at in ends if row["from_at"] >= at]
+    serial, dialect = spans.serial.name, connection.dialect.name
+    empty = [row[serial] for row, at in ends if row["from_at"] >= at]
     ended: dict[datetime, list[int]] = {}
     for row, at in ends:
         if row["from_at"] < at:
-            ended.setdefault(at, []).append(row[serial.name])
-    for part in sql.chunks(empty):
-        connection.execute(delete(spans.table).where(serial.in_(part)))
+            ended.setdefault(at, []).append(row[serial])
+    for part in sql.parts(connection, empty):
+        connection.execute(_dropped(dialect, spans), {"serials": part})
     for at, rows in ended.items():
-        for part in sql.chunks(rows):
-            connection.execute(update(spans.table).where(serial.in_(part)).values(to_at=at))
+        for part in sql.parts(connection, rows):
+            connection.execute(_ended(dialect, spans), {"serials": part, "ends_at": at})
     return [_closed(spans, row, at) for row, at in ends]
+
+
+@cache
+def _dropped(dialect: str, spans: Spans) -> Delete:
+    return delete(spans.table).where(sql.one_of(dialect, spans.serial, "serials"))
+
+
+@cache
+def _ended(dialect: str, spans: Spans) -> Update:
+    is_one = sql.one_of(dialect, spans.serial, "serials")
+    return update(spans.table).where(is_one).values(to_at=bindparam("ends_at"))
 
 
 def _opened(spans: Spans, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -214,9 +240,7 @@ def cut_out(
     column, unevaluated = spans.unevaluated
     if from_at >= to_at:
         return []
-    rows = connection.execute(
-        select(table).where(table.c.cluster == cluster, table.c.to_at.is_(None), table.c.from_at < to_at)
-    )
+    rows = connection.execute(_open(table).where(table.c.from_at < to_at), {"of_cluster": cluster})
     hit = [dict(row) for row in rows.mappings() if row[column] != unevaluated and concerns(row["needs"])]
     ends, pieces = [], []
     for row in sorted(hit, key=lambda each: [each[name] for name in spans.identity]):

@@ -87,7 +87,7 @@ def claim(connection: Connection, wanted: Claim) -> str | None:
         "chain_hash": chain.GENESIS,
         "place": "",
     }
-    granted = sql.insert(connection, _table).values(**row).on_conflict_do_nothing().returning(_table.c.id)
+    granted = sql.insert(connection.dialect.name, _table).values(**row).on_conflict_do_nothing().returning(_table.c.id)
     found: str | None = connection.execute(granted).scalar_one_or_none()
     if found or not wanted.schedule:
         return found

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import ColumnElement, Connection, Select, Update, and_, bindparam, func, select, update
 
 from models import tables, wire
 from models.compliance import Revision
@@ -36,9 +37,8 @@ def record(connection: Connection, cluster: str, revisions: Sequence[Revision]) 
             latest[key]["is_last"] = False
         latest[key] = row
         fresh.append(row)
-    for is_one in sql.among(connection, _table.c.key, stored & latest.keys()):
-        of_part = (_table.c.cluster == cluster) & is_one & _table.c.is_last
-        connection.execute(update(_table).where(of_part).values(is_last=False))
+    for keys in sql.parts(connection, stored & latest.keys()):
+        connection.execute(_replaced(connection.dialect.name), {"of_cluster": cluster, "keys": keys})
     sql.add(connection, _table, [{name: row[name] for name in row if name != "before"} for row in fresh])
     return fresh
 
@@ -68,10 +68,26 @@ def _row(cluster: str, key: str, revision: Revision) -> dict[str, Any]:
 
 def _last_raw(connection: Connection, cluster: str, keys: set[str]) -> dict[str, bytes | None]:
     found: dict[str, bytes | None] = {}
-    for is_one in sql.among(connection, _table.c.key, keys):
-        statement = select(_table.c.key, _table.c.raw).where(_table.c.cluster == cluster, is_one, _table.c.is_last)
-        found.update((row.key, row.raw) for row in connection.execute(statement))
+    for part in sql.parts(connection, keys):
+        rows = connection.execute(_last(connection.dialect.name), {"of_cluster": cluster, "keys": part})
+        found.update((row.key, row.raw) for row in rows)
     return found
+
+
+def _are_last(dialect: str) -> ColumnElement[bool]:
+    return and_(
+        _table.c.cluster == bindparam("of_cluster"), sql.one_of(dialect, _table.c.key, "keys"), _table.c.is_last
+    )
+
+
+@cache
+def _last(dialect: str) -> Select[Any]:
+    return select(_table.c.key, _table.c.raw).where(_are_last(dialect))
+
+
+@cache
+def _replaced(dialect: str) -> Update:
+    return update(_table).where(_are_last(dialect)).values(is_last=False)
 
 
 def known_keys(connection: Connection, cluster: str) -> frozenset[FactKey]:

@@ -1,15 +1,22 @@
-"""Statements that both databases take, in their executemany form, and answers that are too long to be held."""
+"""Statements that both databases take, in their executemany form, and answers that are too long to be held.
+
+What a recording asks is built once and given its values as parameters: to build a statement anew costs SQLAlchemy more
+than to execute it (docs/decisions/0116). Where the databases differ it is built once for each, by the dialect's name.
+"""
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, Table, any_, bindparam, text
+from sqlalchemy import Column, ColumnElement, Connection, Insert, Select, Table, any_, bindparam, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
+
+POSTGRESQL = "postgresql"
 
 Row = Mapping[str, Any]
 T = TypeVar("T", str, int, tuple[str, str])
@@ -32,17 +39,22 @@ PART = 5_000
 _cursors = itertools.count(1)
 
 
-def insert(connection: Connection, table: Table) -> Any:
+def insert(dialect: str, table: Table) -> Any:
     """An insert that knows ON CONFLICT."""
-    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+    return postgresql.insert(table) if dialect == POSTGRESQL else sqlite.insert(table)
 
 
 def add(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     """Append rows that have the same columns."""
-    if len(rows) >= MANY and connection.dialect.name == "postgresql":
+    if len(rows) >= MANY and connection.dialect.name == POSTGRESQL:
         _copy(connection, table, rows)
     elif rows:
-        connection.execute(table.insert(), [dict(row) for row in rows])
+        connection.execute(_insert(table), [dict(row) for row in rows])
+
+
+@functools.cache
+def _insert(table: Table) -> Insert:
+    return table.insert()
 
 
 def _copy(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
@@ -62,14 +74,19 @@ def _bound(column: Column[Any], connection: Connection) -> Callable[[Any], Any]:
     return made or (lambda value: value)
 
 
-def put(connection: Connection, table: Table, rows: Sequence[Row], *, keep: Iterable[str] = ()) -> None:
-    """Insert, or replace every column but the key and those in `keep`."""
-    if not rows:
-        return
+def put(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Insert, or replace every column but the key."""
+    if rows:
+        statement = _put(connection.dialect.name, table, tuple(rows[0]))
+        connection.execute(statement, [dict(row) for row in rows])
+
+
+@functools.cache
+def _put(dialect: str, table: Table, names: tuple[str, ...]) -> Any:
     keys = [column.name for column in table.primary_key]
-    statement = insert(connection, table)
-    changed = {name: statement.excluded[name] for name in rows[0] if name not in {*keys, *keep}}
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), [dict(row) for row in rows])
+    statement = insert(dialect, table)
+    changed = {name: statement.excluded[name] for name in names if name not in keys}
+    return statement.on_conflict_do_update(index_elements=keys, set_=changed)
 
 
 @contextmanager
@@ -91,22 +108,35 @@ def _unlock(connection: Connection, lock: Row) -> None:
         connection.invalidate()  # the session is gone, or goes now, and its lock with it
 
 
-def chunks(values: Iterable[T]) -> Iterable[list[T]]:
-    """Distinct values, in order."""
+def one_of(dialect: str, column: Column[Any], parameter: str) -> ColumnElement[bool]:
+    """That a column is one of the values of a parameter: of a part (`parts`), in one array on PostgreSQL."""
+    if dialect == POSTGRESQL:
+        return column == any_(bindparam(parameter, type_=postgresql.ARRAY(column.type)))
+    return column.in_(bindparam(parameter, expanding=True))
+
+
+def parts(connection: Connection, values: Iterable[T]) -> Iterator[list[T]]:
+    """Distinct values, in order, as many at a time as the database takes in one parameter of `one_of`."""
+    return _cut(values, ARRAY if connection.dialect.name == POSTGRESQL else CHUNK)
+
+
+def chunks(values: Iterable[T]) -> Iterator[list[T]]:
+    """Distinct values, in order, for IN lists."""
+    return _cut(values, CHUNK)
+
+
+def _cut(values: Iterable[T], most: int) -> Iterator[list[T]]:
     every = sorted(set(values))
-    for start in range(0, len(every), CHUNK):
-        yield every[start : start + CHUNK]
+    return (every[start : start + most] for start in range(0, len(every), most))
 
 
 def among(connection: Connection, column: Column[T], values: Iterable[T]) -> Iterator[ColumnElement[bool]]:
-    """Conditions of which one holds if the column is one of these; none for no values. One array on PostgreSQL."""
-    if connection.dialect.name != "postgresql":
-        yield from (column.in_(part) for part in chunks(values))
-        return
-    every = sorted(set(values))
-    for start in range(0, len(every), ARRAY):
-        part = bindparam(None, every[start : start + ARRAY], postgresql.ARRAY(column.type))
-        yield column == any_(part)
+    """Conditions of which one holds if the column is one of these; none for no values."""
+    for part in parts(connection, values):
+        if connection.dialect.name == POSTGRESQL:
+            yield column == any_(bindparam(None, part, postgresql.ARRAY(column.type)))
+        else:
+            yield column.in_(part)
 
 
 def streamed(connection: Connection, statement: Select[Any]) -> Iterator[Any]:
@@ -115,7 +145,7 @@ def streamed(connection: Connection, statement: Select[Any]) -> Iterator[Any]:
     On PostgreSQL they are the driver's own tuples: there is nothing to convert in them, as sessions are in UTC
     (`connecting`), and a million of them take half the time (decision 0085).
     """
-    if connection.dialect.name == "postgresql":
+    if connection.dialect.name == POSTGRESQL:
         yield from _through_cursor(connection, statement)
     else:
         for part in connection.execute(statement, execution_options={"yield_per": PART}).partitions():

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import Any, Self
 
 from msgspec import structs
-from sqlalchemy import Connection, Engine, and_, select, text, update
+from sqlalchemy import Connection, Engine, and_, bindparam, select, text, update
 from sqlalchemy.exc import OperationalError
 
 from models import tables, wire
@@ -34,6 +34,14 @@ from monitor.store import (
 from monitor.store.errors import Fenced, StoreError
 
 _applied = tables.applied
+
+_is_place = and_(_applied.c.partition == bindparam("of_partition"), _applied.c.cluster == bindparam("of_cluster"))
+_STANDING = select(_applied.c.epoch, _applied.c.offset).where(_is_place)
+_MOVE = (
+    update(_applied)
+    .where(_is_place, _applied.c.epoch == bindparam("was_epoch"), _applied.c.offset == bindparam("was_offset"))
+    .values(epoch=bindparam("to_epoch"), offset=bindparam("to_offset"), at=bindparam("to_at"))
+)
 
 
 class Store:
@@ -129,7 +137,7 @@ class Store:
         """A number that was never given for this topic."""
         with connecting.writing(self._engine) as connection:
             table = tables.epoch
-            statement = sql.insert(connection, table).values(topic=topic, cluster="", number=1)
+            statement = sql.insert(connection.dialect.name, table).values(topic=topic, cluster="", number=1)
             statement = statement.on_conflict_do_update(
                 index_elements=["topic"], set_={"number": table.c.number + 1}
             ).returning(table.c.number)
@@ -232,23 +240,26 @@ class Store:
 
 def _passed_fence(connection: Connection, recording: Recording) -> bool:
     """False: this very recording is committed already, its answer was lost. Fenced: somebody else was here."""
-    place = and_(_applied.c.partition == recording.partition, _applied.c.cluster == recording.cluster)
-    new = {"epoch": recording.position.epoch, "offset": recording.position.offset, "at": recording.at}
-    if recording.expected is None:
-        statement = sql.insert(connection, _applied).values(
-            partition=recording.partition, cluster=recording.cluster, **new
-        )
-        inserted = connection.execute(statement.on_conflict_do_nothing().returning(_applied.c.cluster))
-        moved = len(inserted.all())
-    else:
-        expected = (_applied.c.epoch == recording.expected.epoch) & (_applied.c.offset == recording.expected.offset)
-        moved = connection.execute(update(_applied).where(place, expected).values(**new)).rowcount
-    if moved:
+    place = {"of_partition": recording.partition, "of_cluster": recording.cluster}
+    if _moved(connection, recording, place):
         return True
-    stored = connection.execute(select(_applied.c.epoch, _applied.c.offset).where(place)).one_or_none()
+    stored = connection.execute(_STANDING, place).one_or_none()
     if stored is not None and Position(stored.epoch, stored.offset) == recording.position:
         return False
     raise Fenced(f"{recording.cluster}: expected {recording.expected}, SQL has {stored}")
+
+
+def _moved(connection: Connection, recording: Recording, place: Mapping[str, Any]) -> bool:
+    """Whether SQL stood where it was expected to; it stands behind this recording now."""
+    new = {"epoch": recording.position.epoch, "offset": recording.position.offset, "at": recording.at}
+    if recording.expected is not None:
+        was = {"was_epoch": recording.expected.epoch, "was_offset": recording.expected.offset}
+        to = {f"to_{name}": value for name, value in new.items()}
+        return connection.execute(_MOVE, {**place, **was, **to}).rowcount > 0
+    statement = sql.insert(connection.dialect.name, _applied).values(
+        partition=recording.partition, cluster=recording.cluster, **new
+    )
+    return bool(connection.execute(statement.on_conflict_do_nothing().returning(_applied.c.cluster)).all())
 
 
 def _record_waivers(connection: Connection, recording: Recording) -> None:

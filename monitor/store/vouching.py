@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, select, update
-from sqlalchemy.sql.dml import ReturningUpdate
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from models import tables
 from models.compliance import Vouched
@@ -26,9 +25,14 @@ CUT = (intervals.STATUSES, intervals.REACH_STATUS)
 """Tables whose open intervals rest on inputs."""
 
 
+_of_cluster = _table.c.cluster == bindparam("of_cluster")
+_STORED = select(_table).where(_of_cluster)
+_JUDGED = update(_table).where(_of_cluster).values(at=bindparam("to_at")).returning(_table)
+
+
 def record(connection: Connection, recording: Recording) -> dict[str, intervals.Moves]:
     """Move what is vouched for, cut out what is not. Returns what the chain is to cover, by table."""
-    stored = {row.input: row for row in connection.execute(_looked_at(recording))}
+    stored = _looked_at(connection, recording)
     gaps: list[dict[str, Any]] = []
     cuts: dict[str, intervals.Moves] = {spans.table.name: [] for spans in CUT}
     for each in recording.vouched:
@@ -65,12 +69,15 @@ def _cut_until(connection: Connection, cluster: str, name: str) -> datetime | No
     return found
 
 
-def _looked_at(recording: Recording) -> Select[Any] | ReturningUpdate[Any]:
+def _looked_at(connection: Connection, recording: Recording) -> dict[str, Any]:
     """The rows as they are; of an evaluation its time is written as they are read, in one statement for all inputs."""
-    of_cluster = _table.c.cluster == recording.cluster
-    if not recording.vouched:
-        return select(_table).where(of_cluster)
-    return update(_table).where(of_cluster).values(at=recording.at).returning(_table)
+    place = {"of_cluster": recording.cluster}
+    rows = (
+        connection.execute(_JUDGED, place | {"to_at": recording.at})
+        if recording.vouched
+        else connection.execute(_STORED, place)
+    )
+    return {row.input: row for row in rows}
 
 
 def _write(connection: Connection, recording: Recording, stored: Mapping[str, Any]) -> None:
