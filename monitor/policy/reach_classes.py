@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from monitor.policy import addresses, selectors
 from monitor.policy import bits as sets
 from monitor.policy.addresses import Net
 from monitor.policy.model import Endpoint, Policy, Profile, Rule, Set, Side, Tier
+from monitor.policy.selection import LabelClass
 
 Backend = tuple[int, int, int | None]
 """Address, protocol, port of one service backend."""
@@ -142,18 +143,59 @@ class AddressClass(NamedTuple):
     bags: frozenset[int]
 
 
-class Classes:
-    """All classes of one snapshot. The number of a class is its bit; an endpoint has one for each of its addresses."""
+class Index:
+    """Classes by what a rule may ask for. The number of a class is its bit."""
+
+    def __init__(self) -> None:
+        self.bags: dict[Bag, int] = {}
+        self.by_name_bags = 0  # those of network sets that hold domain names
+        self.zones: list[Zone] = []
+        self.list: list[AddressClass] = []
+        self.all_bits = self.inside_bits = self.with_bag_bits = self.with_bags_bits = 0
+        self.bits_of_version = {4: 0, 6: 0}
+        self.bits_of_net: dict[Net, int] = defaultdict(int)
+        self.places_of_bag: dict[int, list[int]] = defaultdict(list)  # nearly always few: as bits they would be large
+        self.bits_of_service: dict[tuple[str, str], int] = defaultdict(int)
+
+    def _index(self, first: int) -> None:
+        """From this class on."""
+        bits_of_zone: dict[int, int] = defaultdict(int)
+        for number in range(first, len(self.list)):
+            bits_of_zone[self.list[number].zone] |= 1 << number
+            self._index_class(number, self.list[number])
+        for zone, bits in bits_of_zone.items():
+            self._index_zone(bits, self.zones[zone])
+
+    def _index_class(self, number: int, one: AddressClass) -> None:
+        bit = 1 << number
+        self.all_bits |= bit
+        for bag in one.bags:
+            self.places_of_bag[bag].append(number)
+        for service, _, _ in one.services:
+            self.bits_of_service[service] |= bit
+        if one.owners:
+            self.inside_bits |= bit
+        if one.bags:
+            self.with_bag_bits |= bit
+        if len(one.bags) > 1:
+            self.with_bags_bits |= bit
+
+    def _index_zone(self, bits: int, zone: Zone) -> None:
+        self.bits_of_version[zone.version] |= bits
+        for net in zone.nets:
+            self.bits_of_net[net] |= bits
+
+
+class Classes(Index):
+    """All classes of one snapshot. An endpoint has one for each of its addresses."""
 
     def __init__(self, snapshot: Snapshot, words: Vocabulary) -> None:
+        super().__init__()
         self.words = words
-        self.bags: dict[Bag, int] = {}
-        self.list: list[AddressClass] = []
         self.of_endpoint: dict[str, tuple[int, ...]] = {}
         self._at: dict[tuple[str, int], int] = {}  # of endpoints with several addresses
         self._numbers: dict[AddressClass, int] = {}
         self._services = _by_address(snapshot.backends, words)
-        self.zones: list[Zone] = []
         self.ranges: list[list[Net]] = []
         self._starts: list[int] = []
         self._zone_at: list[int] = []
@@ -161,7 +203,7 @@ class Classes:
         self._set_bags = self._bags_of_zones(snapshot.sets)
         self._place(snapshot)
         self.by_name_bags = sets.of({self._bag(labels) for labels in snapshot.by_name})
-        self._index()
+        self._index(0)
         self._size = len(self.list)
 
     def _cut_zones(self, nets: set[Net]) -> None:
@@ -235,58 +277,38 @@ class Classes:
             self.list.append(one)
         return number
 
-    def _index(self) -> None:
-        """Bits by what a rule may ask for."""
-        self.all_bits = self.inside_bits = self.with_bag_bits = self.with_bags_bits = 0
-        self.bits_of_version = {4: 0, 6: 0}
-        self.bits_of_net: dict[Net, int] = defaultdict(int)
-        self.places_of_bag: dict[int, list[int]] = defaultdict(list)  # nearly always few: as bits they would be large
-        self.bits_of_service: dict[tuple[str, str], int] = defaultdict(int)
-        bits_of_zone = [0] * len(self.zones)
-        for number, one in enumerate(self.list):
-            bits_of_zone[one.zone] |= 1 << number
-            self._index_class(number, one)
-        for zone, bits in zip(self.zones, bits_of_zone, strict=True):
-            self._index_zone(bits, zone)
-
-    def _index_class(self, number: int, one: AddressClass) -> None:
-        bit = 1 << number
-        self.all_bits |= bit
-        for bag in one.bags:
-            self.places_of_bag[bag].append(number)
-        for service, _, _ in one.services:
-            self.bits_of_service[service] |= bit
-        if one.owners:
-            self.inside_bits |= bit
-        if one.bags:
-            self.with_bag_bits |= bit
-        if len(one.bags) > 1:
-            self.with_bags_bits |= bit
-
-    def _index_zone(self, bits: int, zone: Zone) -> None:
-        self.bits_of_version[zone.version] |= bits
-        for net in zone.nets:
-            self.bits_of_net[net] |= bits
-
     @property
     def outside(self) -> Iterator[int]:
         """Classes of addresses that no endpoint owns, in the order of their first address."""
         return (number for number, one in enumerate(self.list) if not one.owners)
+
+    def only(self, places: Sequence[int]) -> Index:
+        """These classes alone, numbered in this order. Bags keep their numbers."""
+        few = Index()
+        few.list = [self.list[place] for place in places]
+        few.zones, few.by_name_bags = self.zones, self.by_name_bags
+        all_bags = tuple(self.bags)
+        kept = {bag for one in few.list for bag in one.bags}.union(sets.ones(self.by_name_bags))
+        few.bags = {all_bags[bag]: bag for bag in sorted(kept)}
+        few._index(0)  # noqa: SLF001 - its own kind
+        return few
 
     # --- following changes ---------------------------------------------------------------------------------------
 
     def has_same_backends(self, backends: Callable[[tuple[str, str]], Iterable[Backend]]) -> bool:
         return _by_address(backends, self.words) == self._services
 
-    def learn(self, words: Vocabulary, labels: Sequence[Mapping[str, str]]) -> bool:
-        """Takes in words that tell nobody apart. False, with nothing learnt, if they do. `labels`: all there are."""
+    def learn(self, words: Vocabulary, there: Iterable[LabelClass]) -> bool:
+        """Takes in words that tell nobody apart. False, with nothing learnt, if they do. `there`: all labels."""
         known = self.words
         if not (words.nets <= known.nets and words.port_names <= known.port_names and words.services <= known.services):
             return False
         for key, values in words.values.items():
-            if _tells_apart(values, known.values.get(key, frozenset()), (each[key] for each in labels if key in each)):
-                return False
-            if key not in known.values and any(key in each for each in labels):
+            labels = (each.labels for each in there)
+            if key not in known.values:
+                if any(key in each for each in labels):
+                    return False
+            elif _tells_apart(values, known.values[key], (each[key] for each in labels if key in each)):
                 return False
         for key, values in words.values.items():
             before = known.values.setdefault(key, set())
@@ -310,7 +332,8 @@ class Classes:
             place = self._number(self._class_alone(new, address))
             if place >= self._size:
                 splits.append(before.get(address, self._outside_at(address)))
-                self._grow(place)
+                self._index(place)
+                self._size = place + 1
             places.append(place)
         self._settle(name, new, places)
         return splits
@@ -323,21 +346,15 @@ class Classes:
         own, zone = self._owner(endpoint, self._bag(endpoint.labels)), self.zone_of(address)
         return AddressClass((own,), zone, frozenset(), self._set_bags[zone] | {own.bag})
 
-    def _grow(self, place: int) -> None:
-        one = self.list[place]
-        self._index_class(place, one)
-        self._index_zone(1 << place, self.zones[one.zone])
-        self._size = place + 1
-
     def _settle(self, name: str, endpoint: Endpoint, places: Sequence[int]) -> None:
         self.of_endpoint[name] = tuple(dict.fromkeys(places))
         if len(places) > 1:
             self._at.update(((name, a), place) for a, place in zip(endpoint.addresses, places, strict=True))
 
 
-def _tells_apart(new: set[str] | None, known: Collection[str] | None, found: Iterable[str]) -> bool:
+def _tells_apart(new: set[str] | None, known: set[str] | None, found: Iterable[str]) -> bool:
     """Whether a label value that is really there was OTHER so far and is not any more."""
-    if known is None:
+    if known is None or (new is not None and new <= known):
         return False
     return any(value not in known and (new is None or value in new) for value in found)
 

@@ -6,8 +6,9 @@ policy: everything is let through there, and what they do among themselves is no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
+from typing import NamedTuple
 
 from monitor.policy import reach_regions as regions
 from monitor.policy.connections import EVERYTHING, ConnectionSet
@@ -24,6 +25,19 @@ ProgramOf = Callable[[int, str], Program]
 class Bound(Enum):
     CERTAIN = 0
     POSSIBLE = 1
+
+
+class Few(NamedTuple):
+    """Classes that ask for what is new, then the new ones, as `walks` numbers them: it knows nobody else."""
+
+    walks: Walks
+    near: Sequence[int]
+    far: Sequence[int]
+
+    def retouch(self, matrix: Matrix, place: int, region: Region) -> None:
+        """A region of these walks: what it says of the far classes."""
+        for number, far in enumerate(self.far, len(self.near)):
+            matrix.retouch(place, far, [allowed for bits, allowed in region if bits >> number & 1])
 
 
 class Field:
@@ -78,14 +92,28 @@ class Field:
 
     def update(self, places: Iterable[int], program_of: ProgramOf) -> bool:
         """These classes' own policies may have changed. False: the field must be made anew."""
-        for place in places:
-            for direction in DIRECTIONS:
-                bounds = self._walks.bounds(place, direction, program_of(place, direction))
-                if self.is_known and not _is_known(bounds):
-                    return False
-                self._replace(self._matrix(direction, Bound.CERTAIN), place, bounds.certain)
-                if not self.is_known:
-                    self._replace(self._matrix(direction, Bound.POSSIBLE), place, bounds.possible)
+        return all(
+            self._take(
+                place, direction, self._walks.bounds(place, direction, program_of(place, direction)), self._replace
+            )
+            for place in places
+            for direction in DIRECTIONS
+        )
+
+    def retouch(self, few: Few, program_of: ProgramOf) -> bool:
+        """These classes' policies are what they were, and ask for far classes that are new. False: as `update`."""
+        return all(
+            self._take(place, direction, few.walks.bounds(number, direction, program_of(place, direction)), few.retouch)
+            for number, place in enumerate(few.near)
+            for direction in DIRECTIONS
+        )
+
+    def _take(self, place: int, direction: str, bounds: Bounds, put: Callable[[Matrix, int, Region], None]) -> bool:
+        if self.is_known and not _is_known(bounds):
+            return False
+        put(self._matrix(direction, Bound.CERTAIN), place, bounds.certain)
+        if not self.is_known:
+            put(self._matrix(direction, Bound.POSSIBLE), place, bounds.possible)
         return True
 
     def _replace(self, matrix: Matrix, place: int, region: Region) -> None:

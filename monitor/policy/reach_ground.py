@@ -4,12 +4,13 @@ Law: `follow` either leaves everything as if made anew, or says False and must n
 It follows what happens all the time: pods that come, go and change labels, and policies in words that are known. What
 cuts the classes anew (a net, a set, a port name, a label value that no rule spoke of) is made anew by the caller.
 Why a new class may be split off another: the engine names every endpoint whose policies ask for what has changed; to
-all others the changed endpoint is what it was, and one that came is what its address was before.
+all others the changed endpoint is what it was, and one that came is what its address was before. Of those who are named
+whoever has the policies that it had is walked for towards the new classes only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import cache
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ from monitor.policy.chains import Question
 from monitor.policy.engine import Affected, Engine
 from monitor.policy.model import Policy, Program
 from monitor.policy.reach_classes import Classes, Snapshot
-from monitor.policy.reach_field import Field
+from monitor.policy.reach_field import Few, Field
 from monitor.policy.reach_rules import Rules
 from monitor.policy.reach_walks import Stage, Walks, selected
 from monitor.policy.verdict import Stage as Chained
@@ -66,15 +67,17 @@ class Ground:
         splits = self._moved(engine.world, changed)
         if splits is None:
             return False
+        is_by_same = editions == self._editions
         # by the same policies, one more or less of a class that was there is nothing to those who ask for it
-        named = affected.endpoints if splits or editions != self._editions else changed
-        if len(named) > MOST_FOLLOWED:
+        asking: Iterable[str] = affected.endpoints if splits and is_by_same else ()
+        named = changed if is_by_same else affected.endpoints
+        if len(affected.endpoints if splits else named) > MOST_FOLLOWED:
             return False
         self._snapshot = self._later(engine.world, changed)
         self._walks.forget(self._snapshot.profiles)
         if splits:
             self._rules.grow()
-        return self._update(engine, named, splits, fields)
+        return self._update(engine.world, self._members(named), self._members(asking), splits, fields)
 
     def _changed(self, world: World, named: Iterable[str]) -> list[str]:
         """Those that came, went or are others than before."""
@@ -106,13 +109,14 @@ class Ground:
         if world.edition == self._editions[0]:
             return True
         known = self._policies
-        new = [each.policy for key, each in world.policies.items() if known.get(key) is not each.policy]
-        if not new and len(known) == len(world.policies):
-            return True
-        if new and not self.classes.learn(_vocabulary_of(new), [each.labels for each in world.subjects.classes]):
+        new = {key: each.policy for key, each in world.policies.items() if known.get(key) is not each.policy}
+        if new and not self.classes.learn(_vocabulary_of(new.values()), world.subjects.classes):
             return False
-        self._policies = {key: compiled.policy for key, compiled in world.policies.items()}
-        self.has_staged = any(each.is_staged for each in self._policies.values())
+        known.update(new)
+        if len(known) > len(world.policies):
+            for gone in known.keys() - world.policies.keys():
+                del known[gone]
+        self.has_staged = world.staged > 0
         return True
 
     def _moved(self, world: World, changed: Iterable[str]) -> list[int] | None:
@@ -138,17 +142,33 @@ class Ground:
                 self._snapshot.endpoints[name] = new
         return self._snapshot._replace(profiles=dict(world.profiles.by_name), tiers=cache(world.tiers_in_order))
 
-    def _update(self, engine: Engine, named: Iterable[str], splits: list[int], fields: dict[Stage, Field]) -> bool:
-        members = {place: name for name in named for place in self.classes.of_endpoint.get(name, ())}
-        for stage, field in list(fields.items()):
+    def _members(self, named: Iterable[str]) -> dict[int, str]:
+        """Their classes, each with one of them."""
+        return {place: name for name in named for place in self.classes.of_endpoint.get(name, ())}
+
+    def _update(
+        self, world: World, named: dict[int, str], asking: dict[int, str], splits: list[int], fields: dict[Stage, Field]
+    ) -> bool:
+        """`named`: classes to walk for; `asking`: those that a new class may be something else to than the old one."""
+        near = [place for place in asking if place not in named]
+        few = self._few(near, splits) if near else None
+        for stage, field in fields.items():
             for old in splits:
                 field.split(old)
-            programs = _Programs(engine.world, members, stage)
-            if not field.update(members, programs.of):
+            programs = _Programs(world, asking | named, stage)
+            if not field.update(named, programs.of) or (few and not field.retouch(few, programs.of)):
                 return False
         if not self.has_staged:
             fields.pop(Stage.PENDING, None)
         return True
+
+    def _few(self, near: list[int], splits: list[int]) -> Few:
+        size = len(self.classes.list)
+        far = range(size - len(splits), size)
+        few = self.classes.only([*near, *far])
+        rules = Rules(few, is_nftables=self._snapshot.is_nftables)
+        walks = Walks(few, self._snapshot.profiles, rules, is_pass_deny=self._snapshot.is_pass_deny)
+        return Few(walks, near, far)
 
 
 class _Programs(NamedTuple):
@@ -163,9 +183,9 @@ class _Programs(NamedTuple):
         return self.world.program(self.members[place], question)
 
 
-def _vocabulary_of(policies: list[Policy]) -> reach_classes.Vocabulary:
+def _vocabulary_of(policies: Collection[Policy]) -> reach_classes.Vocabulary:
     tier = model.Tier(name="", order=0.0, is_pass=False)
-    return reach_classes.vocabulary(Snapshot({}, (), lambda: [(tier, policies)], {}, lambda _: ()))
+    return reach_classes.vocabulary(Snapshot({}, (), lambda: [(tier, list(policies))], {}, lambda _: ()))
 
 
 def _asks_for_nothing(profile: model.Profile) -> bool:

@@ -20,7 +20,7 @@ from monitor.policy import reach_regions as regions
 from monitor.policy.bits import ones
 from monitor.policy.connections import EVERYTHING, ConnectionSet
 from monitor.policy.model import Ports, Rule, Side
-from monitor.policy.reach_classes import OTHER, AddressClass, Classes
+from monitor.policy.reach_classes import OTHER, AddressClass, Index
 from monitor.policy.reach_regions import Box, Region, Step
 
 _PORTED = connections.union(connections.protocol(number) for number in sorted(connections.PORTED))
@@ -69,7 +69,7 @@ Family = tuple[int, ConnectionSet, ConnectionSet]
 class Rules:
     """Turns selectors, sides and rules into bits and boxes; remembers what it has turned."""
 
-    def __init__(self, classes: Classes, *, is_nftables: bool | None) -> None:
+    def __init__(self, classes: Index, *, is_nftables: bool | None) -> None:
         self._classes = classes
         self._is_nftables = is_nftables
         self._bags = _BagIndex(classes)
@@ -174,17 +174,25 @@ class Rules:
     def _turned(self, rule: Rule, direction: str) -> Turned:
         if rule.action == model.LOG:
             return Turned(rule, _NO_SIDES, ())
-        sides = self._sides(rule, direction)
-        near = sides.near
+        far, perhaps = self._far(rule, direction)
+        near = self._near(rule, direction) if far or perhaps else regions.NOWHERE
+        if not near:
+            return Turned(rule, _NO_SIDES, ())
+        sides = Sides(near, far, perhaps)
         if len(near) == 1 and near[0][0] == self._classes.all_bits:
             return Turned(rule, sides, self._steps(rule, sides, near[0][1]))
         return Turned(rule, sides, None)
 
-    def _sides(self, rule: Rule, direction: str) -> Sides:
+    def _near(self, rule: Rule, direction: str) -> Region:
         if direction == "ingress":
-            near, far = self._side(rule.destination, "destination"), self._side(rule.source, "source")
-            return Sides(near, far, regions.NOWHERE)
-        return Sides(self._side(rule.source, "source"), *self._by_name(rule.destination))
+            return self._side(rule.destination, "destination")
+        return self._side(rule.source, "source")
+
+    def _far(self, rule: Rule, direction: str) -> tuple[Region, Region]:
+        """With what depends on names."""
+        if direction == "ingress":
+            return self._side(rule.source, "source"), regions.NOWHERE
+        return self._by_name(rule.destination)
 
     def _steps(self, rule: Rule, sides: Sides, here: ConnectionSet) -> tuple[Step, ...]:
         if not here:
@@ -258,6 +266,8 @@ class Rules:
         return self._side(side, "destination"), regions.NOWHERE
 
     def _region(self, side: Side, role: str, bits: int) -> Region:
+        if not bits:
+            return regions.NOWHERE
         if side.service is not None:
             served = self._classes.bits_of_service.get(side.service, 0) & bits
             if role == "source":
@@ -368,7 +378,7 @@ def _without_icmp(
 class _BagIndex:
     """Label bags by key and value: a selector is a few unions and intersections of bits."""
 
-    def __init__(self, classes: Classes) -> None:
+    def __init__(self, classes: Index) -> None:
         self._classes = classes
         self.all = 0
         self._having: dict[str, int] = defaultdict(int)
@@ -381,15 +391,16 @@ class _BagIndex:
     def grow(self) -> None:
         """Takes in the bags that are new."""
         self._known.clear()
-        self._wide.clear()
         for bag, number in islice(self._classes.bags.items(), self.all.bit_length(), None):
             bit = 1 << number
+            self.all |= bit
             for key, value in bag:
                 self._having[key] |= bit
                 self._equal[key, value].append(number)
+                if (key, value) in self._wide:
+                    self._wide[key, value] |= bit
                 if value is not OTHER:
                     self._values[key].add(value)
-        self.all = (1 << len(self._classes.bags)) - 1
 
     def are_most(self, bags: int) -> bool:
         return bags.bit_count() * 2 > self.all.bit_count()

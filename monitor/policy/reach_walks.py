@@ -17,7 +17,7 @@ from monitor.policy import reach_regions as regions
 from monitor.policy.bits import ones
 from monitor.policy.connections import ConnectionSet
 from monitor.policy.model import Policy, Profile, Program, Tier
-from monitor.policy.reach_classes import Classes, Snapshot
+from monitor.policy.reach_classes import Index, Snapshot
 from monitor.policy.reach_regions import Bounds, Outcome, Passage
 from monitor.policy.reach_rules import Listed, Rules
 
@@ -37,7 +37,7 @@ class Stage(StrEnum):
 class Walks:
     """Regions by class, each distinct one worked out once."""
 
-    def __init__(self, classes: Classes, profiles: Mapping[str, Profile], rules: Rules, *, is_pass_deny: bool) -> None:
+    def __init__(self, classes: Index, profiles: Mapping[str, Profile], rules: Rules, *, is_pass_deny: bool) -> None:
         self.rules = rules
         self._classes = classes
         self._profiles = profiles
@@ -107,7 +107,7 @@ def _asked(lists: Iterable[Listed], place: int) -> Asked:
     return tuple([regions.at(turned.sides.near, place) for listed in lists for turned in listed.asking])
 
 
-def selected(snapshot: Snapshot, classes: Classes, rules: Rules, stage: Stage) -> dict[str, list[Program]]:
+def selected(snapshot: Snapshot, classes: Index, rules: Rules, stage: Stage) -> dict[str, list[Program]]:
     """For both directions and every label bag its policies, tier by tier (8.1)."""
     picked: dict[str, list[list[tuple[Tier, list[Policy]]]]] = {each: [[] for _ in classes.bags] for each in DIRECTIONS}
     for tier, policies in snapshot.tiers():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from models import facts
 from models.facts import FactKey
@@ -77,6 +78,21 @@ def _pods(draw):
         addresses=draw(st.sampled_from([(v4,), (v4,), (v4, v6), (v6,)])),
         named_ports=tuple(ports[: draw(st.sampled_from([0, 1, 2, 2]))]),
     )
+
+
+def pods_apart():
+    """Each with addresses of its own, in the nets of those that others share."""
+    return _pods().map(_apart)
+
+
+def _apart(pod):
+    number = 100 + 10 * NAMESPACES.index(pod.namespace) + int(pod.name[1:])
+    places = [at[: max(at.rfind("."), at.rfind(":")) + 1] for at in pod.addresses]
+    return replace(pod, addresses=tuple(f"{place}{number}" for place in places))
+
+
+def with_pods_apart(cluster):
+    return {key: _apart(fact) if isinstance(fact, facts.Pod) else fact for key, fact in cluster.items()}
 
 
 @st.composite
@@ -247,4 +263,4 @@ def edited(cluster, edit):
     return {facts.key_of(CLUSTER, edit): edit}
 
 
-__all__ = ["CLUSTER", "OUTSIDE", "PORTS", "FactKey", "clusters", "edited", "edits"]
+__all__ = ["CLUSTER", "OUTSIDE", "PORTS", "FactKey", "clusters", "edited", "edits", "pods_apart", "with_pods_apart"]

@@ -12,7 +12,9 @@ from monitor.policy.engine import Engine
 from monitor.policy.reach import Posture, Stage
 from monitor.policy.reach_ground import Ground
 
-from .random_clusters import clusters, edited, edits, keyed
+from .random_clusters import clusters, edited, edits, keyed, pods_apart, policies, with_pods_apart
+
+FOLLOWED = st.one_of(pods_apart(), pods_apart(), policies(), st.integers(0, 6))
 
 
 def everything(posture, engine):
@@ -38,6 +40,24 @@ def test_following_equals_making_anew(cluster, sequence):
 
     for edit in sequence:
         follow(cluster, engine, posture, edited(cluster, edit))
+
+        fresh = Engine.build(cluster)
+        assert everything(posture, engine) == everything(Posture.of(fresh), fresh)
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(clusters().map(with_pods_apart), st.lists(st.lists(FOLLOWED, min_size=1, max_size=2), min_size=2, max_size=8))
+def test_following_pods_that_share_no_address_equals_making_anew(cluster, sequence):
+    """Where addresses are shared nothing is followed: what is followed is held to its law here."""
+    engine = Engine.build(cluster)
+    posture = Posture.of(engine)
+    everything(posture, engine)
+
+    for together in sequence:
+        changes = {}
+        for edit in together:
+            changes |= edited(cluster, edit)
+        follow(cluster, engine, posture, changes)
 
         fresh = Engine.build(cluster)
         assert everything(posture, engine) == everything(Posture.of(fresh), fresh)
