@@ -23,6 +23,8 @@ class Outcome(StrEnum):
     ERROR = "error"  # could not be evaluated
     SKIP = "skip"  # not applicable, with why
 
+    __hash__ = str.__hash__  # as what it is equal to; an enum's own is not made in C
+
 
 ROLL_UP: tuple[Outcome, ...] = (Outcome.FAIL, Outcome.ERROR, Outcome.WARN, Outcome.PASS, Outcome.SKIP)
 """Worst first (controls.md section 2)."""

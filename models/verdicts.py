@@ -15,6 +15,8 @@ class Direction(StrEnum):
     INGRESS = "ingress"
     EGRESS = "egress"
 
+    __hash__ = str.__hash__  # as what it is equal to; an enum's own is not made in C
+
 
 class Decision(StrEnum):
     """What a trace ends in. UNKNOWN: the inputs do not settle it; the verdict names what is missing."""

@@ -91,7 +91,7 @@ class _Judge:
         self._stirred: set[tuple[str, str]] = set()  # tallies that say something else now
         self._unmet = {each.control.id: needs.unmet(each.control.needs, snapshot.inputs) for each in CATALOGUE}
         self._waivers = waiving.active(snapshot.state.waivers.values(), snapshot.at)
-        self._passing: dict[str, dict[str, SubjectResult]] = {}
+        self._weighed: dict[str, dict[str, SubjectResult]] = {each.control.id: {} for each in CATALOGUE}
         self._held: dict[str, frozenset[str]] = {}
         self._owners: dict[str, str] = {}
 
@@ -116,14 +116,9 @@ class _Judge:
         tallies, place = self._snapshot.state.tallies, (entry.control.id, definition.domain.id)
         is_new = place not in tallies
         tally = tallies.setdefault(place, Tally())
-
-        def judged(subject: str) -> bool:
-            """Whether something else is said of it than before."""
-            result = self._of_subject(entry, subject) if self._holds(definition, subject) else None
-            return tally.put(subject, result)
-
         if entry.is_of_workloads:
-            self._stir(place, [each for each in self._to_judge(definition, is_new=is_new) if judged(each)])
+            told = self._told_of(entry, definition, is_new=is_new)
+            self._stir(place, [subject for subject, result in told if tally.put(subject, result)])
         basis = self._basis(entry, definition)
         if basis is None or basis != tally.basis:
             others = {subject: self._of_subject(entry, subject) for subject in entry.others(self._snapshot, definition)}
@@ -142,15 +137,24 @@ class _Judge:
             return None
         return Basis(self._snapshot.policy_keys, definition, entry.basis(self._snapshot))
 
-    def _to_judge(self, definition: Definition, *, is_new: bool) -> Iterable[str]:
-        if self._workloads is not ALL and not is_new:
-            return self._workloads
-        return self._snapshot.workloads(definition)
+    def _told_of(
+        self, entry: Entry, definition: Definition, *, is_new: bool
+    ) -> Iterator[tuple[str, SubjectResult | None]]:
+        """The workloads that are to be judged, and what is said of each; None: the domain does not hold it."""
+        if self._workloads is ALL or is_new:
+            yield from ((each, self._of_subject(entry, each)) for each in self._snapshot.workloads(definition))
+        else:
+            for each in self._workloads:
+                yield each, self._of_subject(entry, each) if self._holds(definition, each) else None
 
     def _holds(self, definition: Definition, subject: str) -> bool:
-        if subject not in self._held:
-            self._held[subject] = self._snapshot.state.placement.domains_of(subject)
-        return definition.domain.id in self._held[subject]
+        return definition.domain.id in self._holding(subject)
+
+    def _holding(self, subject: str) -> frozenset[str]:
+        found = self._held.get(subject)
+        if found is None:
+            found = self._held[subject] = self._snapshot.placement.domains_of(subject)
+        return found
 
     def _unmet_of(self, entry: Entry, definition: Definition) -> str:
         """Why the control cannot be evaluated there; empty if it can."""
@@ -173,7 +177,7 @@ class _Judge:
         return DomainPosture(domain=domain, members=tuple(self._members(definition)), results=results)
 
     def _members(self, definition: Definition) -> Iterable[Member]:
-        placement, domain = self._snapshot.state.placement, definition.domain.id
+        placement, domain = self._snapshot.placement, definition.domain.id
         if self._workloads is ALL:
             return placement.members(domain)
         held = (subject for subject in sorted(self._moved) if self._holds(definition, subject))
@@ -192,10 +196,7 @@ class _Judge:
     def _subjects(self, entry: Entry, definition: Definition, mine: Iterable[str]) -> Iterable[SubjectResult]:
         if self._unmet_of(entry, definition):
             return ()
-        tally = self._snapshot.state.tallies[entry.control.id, definition.domain.id]
-        if self._workloads is ALL:
-            return (each for each in tally.all() if self._belongs(each.subject, definition))
-        return tally.of(mine)
+        return self._snapshot.state.tallies[entry.control.id, definition.domain.id].of(mine)
 
     @cached_property
     def _changed_of(self) -> Mapping[str, list[str]]:
@@ -223,22 +224,26 @@ class _Judge:
             waived=tally.waived,
         )
 
-    def _belongs(self, subject: str, definition: Definition) -> bool:
-        return subject == definition.domain.id or self._owner(subject) == definition.domain.id
-
     def _owner(self, subject: str) -> str:
         if subject not in self._owners:
-            placement = self._snapshot.state.placement
-            self._owners[subject] = placement.owner_of(subject, self._snapshot.home_of(subject))
+            self._owners[subject] = self._snapshot.placement.owner_of(subject, self._snapshot.home_of(subject))
         return self._owners[subject]
 
     def _of_subject(self, entry: Entry, subject: str) -> SubjectResult:
+        """What every domain that holds it is told."""
+        known = self._weighed[entry.control.id]
+        found = known.get(subject)
+        if found is None:
+            found = known[subject] = self._weigh(entry, subject)
+        return found
+
+    def _weigh(self, entry: Entry, subject: str) -> SubjectResult:
         """The check's answer, weighed by the domain it belongs to, with the waiver that covers it."""
         found = self._checked(entry, subject)
-        if found.outcome not in {Outcome.FAIL, Outcome.WARN}:
+        if found.outcome is not Outcome.FAIL and found.outcome is not Outcome.WARN:
             return found
         owner = subject if subject in self._snapshot.state.domains else self._owner(subject)
-        holding = {*self._snapshot.state.placement.domains_of(subject), owner}
+        holding = {*self._holding(subject), owner}
         return structs.replace(
             found,
             severity=weighed(found.severity, self._snapshot.state.domains[owner].domain.criticality),
@@ -248,13 +253,14 @@ class _Judge:
         )
 
     def _checked(self, entry: Entry, subject: str) -> SubjectResult:
-        """A workload's result is remembered until something about it changes, any other's for this evaluation."""
-        state = self._snapshot.state
-        memo = state.memo if state.placement.holds(subject) else self._passing
-        known = memo.setdefault(entry.control.id, {})
-        if subject not in known:
-            known[subject] = _guarded(entry, self._snapshot, subject)
-        return known[subject]
+        """A workload's answer is remembered until something about it changes."""
+        if not self._snapshot.placement.holds(subject):
+            return _guarded(entry, self._snapshot, subject)
+        known = self._snapshot.state.memo.setdefault(entry.control.id, {})
+        found = known.get(subject)
+        if found is None:
+            found = known[subject] = _guarded(entry, self._snapshot, subject)
+        return found
 
 
 def _summary(control: Control, outcome: Outcome, reason: str) -> ControlResult:
@@ -272,7 +278,7 @@ def _guarded(entry: Entry, snapshot: Snapshot, subject: str) -> SubjectResult:
 
 def _reason(outcome: Outcome, tally: Tally) -> str:
     """Why there is no number: that of the first subject, which stands for the others."""
-    if outcome not in {Outcome.ERROR, Outcome.SKIP}:
+    if outcome is not Outcome.ERROR and outcome is not Outcome.SKIP:
         return ""
     return next((each.reason for each in tally.all() if each.outcome is outcome and each.reason), NOTHING)
 

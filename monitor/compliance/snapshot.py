@@ -8,11 +8,12 @@ from datetime import datetime
 from functools import cached_property
 
 from models.compliance import Vouched
-from models.facts import FactKey, FlowClass, HostEndpoint, ObservedPath, Pod
+from models.facts import FactKey, FlowClass, Kind, ObservedPath, Pod
 from monitor.policy.engine import Engine
 from monitor.policy.model import Endpoint
 from monitor.state import domains, subjects
 from monitor.state.domains import Definition
+from monitor.state.placement import Placement
 from monitor.state.state import State
 
 
@@ -23,12 +24,17 @@ class Snapshot:
         self.state = state
         self.at = at
         self._policies: dict[str, tuple[str, ...]] = {}
+        self._keys: dict[str, list[FactKey]] = {}
         self._endpoints: dict[str, tuple[str, ...]] = {}
         self._unpoliced: dict[str, str] = {}
 
     @cached_property
     def engine(self) -> Engine:
         return self.state.engine
+
+    @cached_property
+    def placement(self) -> Placement:
+        return self.state.placement
 
     @cached_property
     def inputs(self) -> Mapping[str, Vouched]:
@@ -56,7 +62,7 @@ class Snapshot:
 
     def workloads(self, definition: Definition) -> tuple[str, ...]:
         """Subjects that the domain holds."""
-        return tuple(member.subject for member in self.state.placement.members(definition.domain.id))
+        return tuple([member.subject for member in self.placement.members(definition.domain.id)])
 
     def policies(self, definition: Definition) -> tuple[str, ...]:
         """Policies, and whatever else Calico drops: all of the cluster, else those of the domain's namespaces."""
@@ -92,19 +98,25 @@ class Snapshot:
 
     def home_of(self, subject: str) -> str:
         """The namespace of a subject that is no workload (`Kind/namespace/name`); empty for what has none."""
-        if subject.count("/") != 2 or self.state.placement.holds(subject):
+        if subject.count("/") != 2 or self.placement.holds(subject):
             return ""
         return subject.split("/")[1]
 
     def pods(self, subject: str) -> list[tuple[FactKey, Pod]]:
-        found = ((key, self.state.facts.get(key)) for key in self.state.placement.keys(subject))
-        return [(key, fact) for key, fact in found if isinstance(fact, Pod)]
+        facts = self.state.facts
+        return [(key, fact) for key in self._keys_of(subject) if isinstance(fact := facts.get(key), Pod)]
+
+    def _keys_of(self, subject: str) -> list[FactKey]:
+        found = self._keys.get(subject)
+        if found is None:
+            found = self._keys[subject] = self.placement.keys(subject)
+        return found
 
     def endpoints(self, subject: str) -> tuple[str, ...]:
         """Those of the subject's pods that Calico polices, by the engine's ids."""
         found = self._endpoints.get(subject)
         if found is None:
-            ids = (self.state.inventory.endpoint_of(key) for key, _ in self.pods(subject))
+            ids = [self.state.inventory.endpoint_of(key) for key in self._keys_of(subject) if key.kind is Kind.POD]
             there = self.engine.endpoints
             found = self._endpoints[subject] = tuple([each for each in ids if each in there])
         return found
@@ -119,7 +131,7 @@ class Snapshot:
         namespace = subjects.namespace_of(subject)
         if namespace in self.system_namespaces:
             return f"system namespace: {self.system_namespaces[namespace]}"
-        if any(isinstance(self.state.facts.get(key), HostEndpoint) for key in self.state.placement.keys(subject)):
+        if any(key.kind is Kind.HOST_ENDPOINT for key in self._keys_of(subject)):
             return "a host endpoint"
         if self.endpoints(subject):
             return ""

@@ -48,6 +48,10 @@ class _Lists(Struct, frozen=True):
         return enforced, enforced if self.pending is self.enforced else self.pending.walked(packet).verdict
 
 
+_Kind = tuple[int, tuple[str, ...]]
+"""Label class and profiles of an endpoint: all that its chains are made of."""
+
+
 class Engine:
     """One cluster. Not thread-safe: one owner applies and asks."""
 
@@ -56,7 +60,7 @@ class Engine:
         self._strangers = strangers.Strangers(self.world)
         self._met: dict[strangers.Alike, Verdict] = {}
         self._lists: dict[tuple[Chain, Chain], _Lists] = {}
-        self._lists_of: dict[Direction, dict[str, _Lists]] = {direction: {} for direction in Direction}
+        self._lists_of: dict[Direction, dict[_Kind, _Lists]] = {direction: {} for direction in Direction}
         self._judged: dict[tuple[Connection, str | None, str | None], FlowVerdict] = {}
 
     @classmethod
@@ -125,7 +129,7 @@ class Engine:
 
     def stranger(self, endpoint_id: str, direction: Direction) -> Verdict:
         """The verdict for a peer that nothing names: the proof behind default-deny."""
-        chain, endpoint = self._of(endpoint_id, direction).enforced, self.endpoints[endpoint_id]
+        endpoint, chain = self._endpoint(endpoint_id), self._of(endpoint_id, direction).enforced
         alike = self._strangers.alike(endpoint, chain, direction)
         found = self._met.get(alike) if alike else None
         if found is None:
@@ -135,20 +139,16 @@ class Engine:
                 self._met[alike] = found
         return found
 
-    def selecting(self, endpoint_id: str, direction: Direction) -> tuple[model.PolicyRef, ...]:
+    def selecting(self, endpoint_id: str, direction: Direction) -> tuple[model.Policy, ...]:
         """The enforced policies that select an endpoint in a direction, in order."""
-        return tuple(
-            model.PolicyRef(tier=policy.tier, kind=policy.kind, namespace=policy.namespace, name=policy.name)
-            for tier in self._of(endpoint_id, direction).enforced.tiers
-            for policy in tier.policies
-        )
+        tiers = self._of(endpoint_id, direction).enforced.tiers
+        return tuple([policy for tier in tiers for policy in tier.policies])
 
     # --- for explanations and sets -------------------------------------------------------------------------------
 
     def chain(self, endpoint_id: str, question: Question) -> Chain:
         """What an endpoint meets, in order. KeyError for one that is not there."""
-        if endpoint_id not in self.world.subjects.endpoints:
-            raise KeyError(_no_endpoint(endpoint_id))
+        self._endpoint(endpoint_id)
         return self.world.chain(endpoint_id, question)
 
     def packet(self, connection: Connection) -> Packet:
@@ -161,11 +161,19 @@ class Engine:
             (connection.icmp_type, connection.icmp_code),
         )
 
-    def _of(self, endpoint_id: str, direction: Direction) -> _Lists:
-        known = self._lists_of[direction]
-        found = known.get(endpoint_id)
+    def _endpoint(self, endpoint_id: str) -> model.Endpoint:
+        found = self.world.subjects.endpoints.get(endpoint_id)
         if found is None:
-            found = known[endpoint_id] = self._made(endpoint_id, direction)
+            raise KeyError(_no_endpoint(endpoint_id))
+        return found
+
+    def _of(self, endpoint_id: str, direction: Direction) -> _Lists:
+        endpoint = self._endpoint(endpoint_id)
+        kind = (self.world.subjects.class_of(endpoint_id).id, endpoint.profiles)
+        known = self._lists_of[direction]
+        found = known.get(kind)
+        if found is None:
+            found = known[kind] = self._made(endpoint_id, direction)
         return found
 
     def _made(self, endpoint_id: str, direction: Direction) -> _Lists:

@@ -122,15 +122,6 @@ class Policy(Struct, frozen=True, kw_only=True, gc=False):
         return (self.kind.value, self.namespace, self.name)
 
 
-class PolicyRef(Struct, frozen=True, kw_only=True, gc=False):
-    """Names a policy, for people and as evidence."""
-
-    tier: str
-    kind: Kind
-    namespace: str = ""
-    name: str
-
-
 class Tier(Struct, frozen=True, kw_only=True, gc=False):
     name: str
     order: float

@@ -12,9 +12,10 @@ from itertools import pairwise
 from typing import Final
 
 from models.verdicts import Decision, Direction, Verdict
-from monitor.policy import addresses, model
+from monitor.policy import addresses, bits, model
 from monitor.policy.addresses import Net
 from monitor.policy.matching import Packet
+from monitor.policy.reading import Line
 from monitor.policy.verdict import Chain
 from monitor.policy.world import World
 
@@ -28,7 +29,7 @@ _PUBLIC: Final = {
 _SOME_ADDRESS: Final = addresses.address("192.0.2.1")  # for documentation, so nobody's
 _ENOUGH: Final = 256
 NamedPorts = tuple[tuple[str, int, int], ...]
-Alike = tuple[Chain, Direction, NamedPorts, tuple[tuple[int, tuple[int, ...]], ...]]
+Alike = tuple[Chain, Direction, NamedPorts, tuple[tuple[int, int], ...]]
 
 _MOST_OPEN_FIRST: Final = (Decision.ALLOW, Decision.UNKNOWN, Decision.DENY)
 
@@ -36,18 +37,20 @@ _MOST_OPEN_FIRST: Final = (Decision.ALLOW, Decision.UNKNOWN, Decision.DENY)
 class Strangers:
     """Strangers to one world; what they must avoid is gathered again when an endpoint or set has moved.
 
-    The same stranger does for all endpoints that meet the same chain.
+    The same stranger does for all endpoints that meet the same chain, or chains with the same nets and ports.
     """
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._moves = -1
         self._gaps: dict[int, list[Net]] = {}
-        self._known: dict[tuple[Chain, bool, int], int] = {}
-        self._ports: dict[tuple[Chain, NamedPorts], tuple[int, int]] = {}
+        self._near: dict[Chain, int] = {}  # the peers that a chain asks the endpoint itself for, as bits
+        self._known: dict[tuple[Line, int], int] = {}
+        self._ports: dict[tuple[Line, NamedPorts], int] = {}
 
     def forget(self) -> None:
         """The chains are others now, or what they must avoid is."""
+        self._near.clear()
         self._known.clear()
         self._ports.clear()
 
@@ -57,38 +60,37 @@ class Strangers:
         if reads.is_exact:
             return None
         nets = reads.source_nets if direction is Direction.EGRESS else reads.destination_nets
-        owners = self._world.subjects.places.owners
-        places = tuple([(nets.kind(at), owners(at).key) for at in endpoint.addresses])
+        near = self._near.get(chain)
+        if near is None:
+            near = self._near[chain] = _near_peers(chain, direction)
+        places = tuple([(nets.kind(at), near and near & self._world.held(at)) for at in endpoint.addresses])
         return (chain, direction, endpoint.named_ports, places)
 
     def packets(self, endpoint: model.Endpoint, chain: Chain, direction: Direction) -> Iterator[Packet]:
         """One for each address of the endpoint. A host endpoint may have none: then any will do."""
         is_egress = direction is Direction.EGRESS
-        source_port, destination_port = self._middle_ports(chain, endpoint.named_ports)
+        source_port = self._middle_port(chain.reads.source_ports, endpoint.named_ports)
+        destination_port = self._middle_port(chain.reads.destination_ports, endpoint.named_ports)
         for address in endpoint.addresses or (_SOME_ADDRESS,):
-            far = self._address(chain, addresses.version(address), is_egress=is_egress)
+            nets = chain.reads.destination_nets if is_egress else chain.reads.source_nets
+            far = self._address(nets, addresses.version(address))
             source, destination = (address, far) if is_egress else (far, address)
             yield self._world.packet(source, destination, _TCP, (source_port, destination_port))
 
-    def _middle_ports(self, chain: Chain, named: NamedPorts) -> tuple[int, int]:
-        found = self._ports.get((chain, named))
+    def _middle_port(self, read: Line, named: NamedPorts) -> int:
+        found = self._ports.get((read, named))
         if found is None:
-            reads = chain.reads
-            found = self._ports[chain, named] = (
-                _middle_port(reads.source_ports.borders, named),
-                _middle_port(reads.destination_ports.borders, named),
-            )
+            found = self._ports[read, named] = _middle_port(read.borders, named)
         return found
 
-    def _address(self, chain: Chain, version: int, *, is_egress: bool) -> int:
+    def _address(self, nets: Line, version: int) -> int:
         if self._moves != self._world.moves:
             self._moves = self._world.moves
             self._gaps = {each: self._widest(each) for each in _PUBLIC}
-        found = self._known.get((chain, is_egress, version))
+        found = self._known.get((nets, version))
         if found is None:
-            nets = chain.reads.destination_nets if is_egress else chain.reads.source_nets
             parts = (part for gap in self._gaps[version] for part in _cut(gap, nets.borders))
-            found = self._known[chain, is_egress, version] = _middle(max(parts, key=_width))
+            found = self._known[nets, version] = _middle(max(parts, key=_width))
         return found
 
     def _widest(self, version: int) -> list[Net]:
@@ -106,6 +108,12 @@ class Strangers:
 def most_open(verdicts: Iterable[Verdict]) -> Verdict:
     """Default-deny holds only where it holds for every address."""
     return min(verdicts, key=lambda verdict: _MOST_OPEN_FIRST.index(verdict.decision))
+
+
+def _near_peers(chain: Chain, direction: Direction) -> int:
+    steps = [step.compiled for each in (*chain.tiers, *chain.profiles) for step in each.steps]
+    asked = [rule.of_source if direction is Direction.EGRESS else rule.of_destination for rule in steps]
+    return bits.of(peer.number for peers in asked for peer in peers)
 
 
 def _cut(whole: Net, borders: list[int]) -> Iterator[Net]:

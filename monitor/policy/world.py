@@ -328,7 +328,6 @@ class World:
         icmp: tuple[int | None, int | None] = (None, None),
     ) -> Packet:
         """A packet, with the owners of its addresses looked up. `icmp`: type and code."""
-        owners, held = self.subjects.places.owners, self.peers.held
         return Packet(
             source,
             destination,
@@ -338,10 +337,14 @@ class World:
             ports[1],
             icmp[0],
             icmp[1],
-            held(owners(source)),
-            held(owners(destination)),
+            self.held(source),
+            self.held(destination),
             self.generation,
         )
+
+    def held(self, address: int) -> int:
+        """The peers that hold for the owners of an address, as bits."""
+        return self.peers.held(self.subjects.places.owners(address))
 
     # what rules look up: matching.Surroundings
 
