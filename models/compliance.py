@@ -91,7 +91,7 @@ class SubjectResult(Struct, frozen=True, kw_only=True):
     sentence: str = ""  # what is wrong
     reason: str = ""  # why error or skip
     fix: str = ""  # the smallest change that would fix it
-    evidence: Evidence = field(default_factory=Evidence)
+    evidence: Evidence = Evidence()  # one for all that have none
     waiver: str = ""  # name of the active waiver: stays fail
 
 

@@ -63,6 +63,9 @@ class Kind(StrEnum):
     __hash__ = str.__hash__  # as what it is equal to; an enum's own is not made in C, and every key asks for it
 
 
+_KINDS = {kind.value: kind for kind in Kind}
+"""As `Kind` finds them, at a third of its price: each record of a log has a key."""
+
 API_KINDS: frozenset[Kind] = frozenset(
     kind for kind in Kind if list(Kind).index(kind) <= list(Kind).index(Kind.CLUSTER_INFORMATION)
 )
@@ -104,11 +107,13 @@ class FactKey(Struct, frozen=True, order=True, gc=False):
     @classmethod
     def from_text(cls, text: str) -> FactKey:
         """The inverse of `text`. ValueError names what is wrong."""
-        parts = [unquote(part) for part in text.split("/")]
+        parts = text.split("/")
+        if "%" in text:
+            parts = [unquote(part) for part in parts]
         if len(parts) != 4:
             raise ValueError(f"a fact key has 4 parts, not {len(parts)}: {text!r}")
         # a cluster holds a hundred thousand keys, and has one name and few namespaces
-        return cls(sys.intern(parts[0]), Kind(parts[1]), sys.intern(parts[2]), parts[3])
+        return cls(sys.intern(parts[0]), _KINDS.get(parts[1]) or Kind(parts[1]), sys.intern(parts[2]), parts[3])
 
 
 class _Wire(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False):

@@ -6,7 +6,7 @@ Nets are filed by length of prefix, so that a look-up costs one step for each le
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from models.facts import EndpointSlice
 from monitor.policy import addresses, model
@@ -18,39 +18,35 @@ _NO_BACKENDS = Backends()
 
 
 class Places:
-    """Addresses to endpoints and sets, with the label class of each."""
+    """Addresses to endpoints and sets. `classes`: the label class of each, kept by whoever files them here."""
 
-    def __init__(self) -> None:
+    def __init__(self, classes: Mapping[str, LabelClass]) -> None:
         self._at: dict[int, tuple[model.Endpoint, ...]] = {}  # sorted by id; nearly always one
-        self._classes: dict[str, LabelClass] = {}
+        self._classes = classes
         self._sets: dict[int, dict[int, set[str]]] = {}  # size of the net -> first address -> ids of sets
         self._sizes: tuple[int, ...] = ()
         self._known: dict[int, Owners] = {}
         self._nobody = Owners()
 
-    def put(self, endpoint: model.Endpoint, found: LabelClass) -> None:
-        self._classes[endpoint.id] = found
+    def put(self, endpoint: model.Endpoint) -> None:
         for address in endpoint.addresses:
             others = [each for each in self._at.get(address, ()) if each.id != endpoint.id]
             self._at[address] = tuple(sorted([*others, endpoint], key=_id)) if others else (endpoint,)
             self._known.pop(address, None)
 
     def take(self, endpoint: model.Endpoint) -> None:
-        self._classes.pop(endpoint.id, None)
         for address in endpoint.addresses:
             others = tuple([each for each in self._at.pop(address, ()) if each.id != endpoint.id])
             if others:
                 self._at[address] = others
             self._known.pop(address, None)
 
-    def put_set(self, found: model.Set, label_class: LabelClass) -> None:
-        self._classes[found.id] = label_class
+    def put_set(self, found: model.Set) -> None:
         for first, last in found.nets:
             self._sets.setdefault(last - first + 1, {}).setdefault(first, set()).add(found.id)
         self._sets_changed()
 
     def take_set(self, found: model.Set) -> None:
-        self._classes.pop(found.id, None)
         for first, last in found.nets:
             by_first = self._sets.get(last - first + 1, {})
             by_first.get(first, set()).discard(found.id)

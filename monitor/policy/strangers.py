@@ -16,7 +16,7 @@ from monitor.policy import addresses, bits, model
 from monitor.policy.addresses import Net
 from monitor.policy.matching import Packet
 from monitor.policy.reading import Line
-from monitor.policy.verdict import Chain
+from monitor.policy.verdict import Chain, ProfileSteps, TierSteps
 from monitor.policy.world import World
 
 _TCP: Final = 6
@@ -111,8 +111,9 @@ def most_open(verdicts: Iterable[Verdict]) -> Verdict:
 
 
 def _near_peers(chain: Chain, direction: Direction) -> int:
-    steps = [step.compiled for each in (*chain.tiers, *chain.profiles) for step in each.steps]
-    asked = [rule.of_source if direction is Direction.EGRESS else rule.of_destination for rule in steps]
+    parts: list[TierSteps | ProfileSteps] = [*chain.tiers, *chain.profiles]
+    rules = [step.compiled for each in parts for step in each.steps]
+    asked = [rule.of_source if direction is Direction.EGRESS else rule.of_destination for rule in rules]
     return bits.of(peer.number for peers in asked for peer in peers)
 
 

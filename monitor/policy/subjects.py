@@ -34,8 +34,8 @@ class Subjects:
         self.sets: dict[str, model.Set] = {}
         self.classes = LabelClasses()
         self.selections = Selections(self.classes)
-        self.places = Places()
         self._class_of: dict[str, LabelClass] = {}
+        self.places = Places(self._class_of)
         self._by_profile: dict[str, dict[str, FactKey]] = {}
 
     def class_of(self, subject: str) -> LabelClass:
@@ -60,31 +60,31 @@ class Subjects:
         old_class = self._class_of.pop(subject, None)
         if old is not None:
             self._take(old)
-        new_class = None if new is None else self._join(subject, new)
+        new_class = None if new is None else self._join(new)
         if new is not None and new_class is not None:
             if new.labels is not new_class.labels:
                 new = structs.replace(new, labels=new_class.labels)  # the class's dictionary: equal, and held once
-            self._put(key, new, new_class)
+            self._put(key, new)
         if old_class is not None and old_class is not new_class and self.classes.leave(subject, old_class):
             self.selections.remove_class(old_class)
         return Change(old, new, old_class, new_class, _place(old) != _place(new))
 
-    def _join(self, subject: str, new: Subject) -> LabelClass:
-        found, is_new = self.classes.join(subject, new.labels)
+    def _join(self, new: Subject) -> LabelClass:
+        found, is_new = self.classes.join(new.id, new.labels)
         if is_new:
             self.selections.add_class(found)
-        self._class_of[subject] = found
+        self._class_of[new.id] = found
         return found
 
-    def _put(self, key: FactKey, new: Subject, new_class: LabelClass) -> None:
+    def _put(self, key: FactKey, new: Subject) -> None:
         for profile in _profiles(new):
             self._by_profile.setdefault(profile, {})[new.id] = key
         if isinstance(new, model.Endpoint):
             self.endpoints[new.id] = new
-            self.places.put(new, new_class)
+            self.places.put(new)
         else:
             self.sets[new.id] = new
-            self.places.put_set(new, new_class)
+            self.places.put_set(new)
 
     def _take(self, old: Subject) -> None:
         for profile in _profiles(old):

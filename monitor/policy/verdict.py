@@ -32,6 +32,8 @@ class Stage(StrEnum):
     PRE_DNAT = "prednat"
     UNTRACKED = "untracked"
 
+    __hash__ = str.__hash__  # as what it is equal to; an enum's own is not made in C
+
 
 class Outcome(StrEnum):
     """How a walk can end. NEXT: nothing decided, and what comes after this list is asked."""

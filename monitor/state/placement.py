@@ -8,14 +8,13 @@ finished ones are not.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import TypeVar
 
 from msgspec import Struct, field, structs
 
 from models.compliance import Member
 from models.facts import (
-    Controller,
     Declaration,
     DeclaredDomain,
     Fact,
@@ -34,6 +33,7 @@ from monitor.state.domains import Definition
 PLACED = frozenset({Kind.POD, Kind.HOST_ENDPOINT})
 DEFINING = frozenset({Kind.NAMESPACE, Kind.DECLARATION, Kind.DECLARED_DOMAIN})
 
+_CONTROLLERS = frozenset(subjects.STEPS.values())
 _STAND_IN = ("192.0.2.1",)  # a pod without an address has labels all the same
 
 Facts = Mapping[FactKey, Fact]
@@ -89,8 +89,12 @@ class Placement:
         touched = Touched()
         again = self._index(before, facts)
         again |= self._define(before, facts, unread, touched)
-        for key in again:
-            self._place_again(key, facts, touched)
+        around, moved = self._place_all(again, facts)
+        for place in moved:
+            self._hold(place)
+        touched.members |= {place.subject for place in moved}
+        touched.subjects |= {place.subject for place in around}
+        touched.domains.update(*{place.domains for place in around})
         return touched
 
     def members(self, domain: str) -> tuple[Member, ...]:
@@ -145,15 +149,13 @@ class Placement:
     def _index(self, before: Mapping[FactKey, Fact | None], facts: Facts) -> set[FactKey]:
         again: set[FactKey] = set()
         for key, old in before.items():
-            new = facts.get(key)
             if key.kind in PLACED:
                 again.add(key)
-                self._index_pod(key, old, new)
-        for key, old in before.items():
-            new = facts.get(key)
-            if isinstance(new, ServiceAccount) or isinstance(old, ServiceAccount):
+                self._index_pod(key, old, facts.get(key))
+        for key in before:
+            if key.kind is Kind.SERVICE_ACCOUNT:
                 again.update(self._by_namespace.get(key.namespace, ()))
-            elif isinstance(new, Controller) or isinstance(old, Controller):
+            elif key.kind in _CONTROLLERS:
                 again.update(self._by_owner.get((key.namespace, key.kind.value, key.name), ()))
         return again
 
@@ -216,15 +218,21 @@ class Placement:
 
     # Placing
 
-    def _place_again(self, key: FactKey, facts: Facts, touched: Touched) -> None:
-        old, new = self.places.get(key), self._placed(key, facts)
-        for place in (old, new):
-            if place is not None:
-                touched.subjects.add(place.subject)
-                touched.domains |= place.domains
-        if old != new:
-            self._move(key, old, new)
-            touched.members |= {place.subject for place in (old, new) if place is not None}
+    def _place_all(self, keys: Iterable[FactKey], facts: Facts) -> tuple[set[Place], set[Place]]:
+        """The places where these are or were, and those of them where one came or went."""
+        around: dict[Place, Place] = {}  # one object for all pods of a workload
+        moved: set[Place] = set()
+        holding = self._holding_by_template(facts)
+        for key in keys:
+            old, new = self.places.get(key), self._placed(key, facts, holding)
+            if new is not None:
+                new = around.setdefault(new, new)
+            if old is not None:
+                around.setdefault(old, old)
+            if old != new:
+                self._move(key, old, new)
+                moved.update(place for place in (old, new) if place is not None)
+        return set(around), moved
 
     def _move(self, key: FactKey, old: Place | None, new: Place | None) -> None:
         if old is not None:
@@ -233,9 +241,6 @@ class Placement:
         if new is not None:
             self.places[key] = new
             self._keys_of[new.subject][key] = None
-        for place in (old, new):
-            if place is not None:
-                self._hold(place)
 
     def _hold(self, place: Place) -> None:
         """Bring the domains' lists up to date with where the subject's pods are now."""
@@ -248,23 +253,36 @@ class Placement:
             else:
                 _drop(self._subjects_in, domain, place.subject)
 
-    def _placed(self, key: FactKey, facts: Facts) -> Place | None:
+    def _placed(self, key: FactKey, facts: Facts, holding: Callable[[Pod], frozenset[str]]) -> Place | None:
         fact = facts.get(key)
         if isinstance(fact, Pod) and not fact.is_finished:
-            namespace = facts.get(FactKey(self._cluster, Kind.NAMESPACE, "", fact.namespace))
-            labels = namespace.labels if isinstance(namespace, Namespace) else {}
-            candidates = {
-                domains.cluster_id(self._cluster),
-                domains.namespace_id(fact.namespace),
-                domains.tenant_id(labels.get(self._tenant_label, "")),
-            }
-            return Place(
-                subjects.of_pod(fact, facts, self._cluster),
-                self._domains(candidates, fact, facts),
-            )
+            return Place(subjects.of_pod(fact, facts, self._cluster), holding(fact))
         if isinstance(fact, HostEndpoint):
             return Place(subjects.of_host(fact), self._domains({domains.cluster_id(self._cluster)}, fact, facts))
         return None
+
+    def _holding_by_template(self, facts: Facts) -> Callable[[Pod], frozenset[str]]:
+        """The domains that hold a pod, of many: pods of one template share a dictionary of labels, and these."""
+        known: dict[tuple[str, int, str], frozenset[str]] = {}
+
+        def holding(pod: Pod) -> frozenset[str]:
+            key = (pod.namespace, id(pod.labels), pod.service_account)
+            found = known.get(key)
+            if found is None:
+                found = known[key] = self._holding_pod(pod, facts)
+            return found
+
+        return holding
+
+    def _holding_pod(self, pod: Pod, facts: Facts) -> frozenset[str]:
+        namespace = facts.get(FactKey(self._cluster, Kind.NAMESPACE, "", pod.namespace))
+        labels = namespace.labels if isinstance(namespace, Namespace) else {}
+        candidates = {
+            domains.cluster_id(self._cluster),
+            domains.namespace_id(pod.namespace),
+            domains.tenant_id(labels.get(self._tenant_label, "")),
+        }
+        return self._domains(candidates, pod, facts)
 
     def _domains(self, candidates: set[str], fact: Pod | HostEndpoint, facts: Facts) -> frozenset[str]:
         holding = {name for name in candidates if name in self.definitions and not self.definitions[name].is_declared}

@@ -22,6 +22,10 @@ from monitor.store import sql
 _table = tables.finding
 
 
+Identity = tuple[str, str, str]
+"""Of a finding in its cluster: control, subject, and the domain if that is the subject."""
+
+
 class Judged(Struct, frozen=True):
     """One subject's result, and the domain that its finding belongs to."""
 
@@ -42,7 +46,7 @@ def record(connection: Connection, evaluation: Evaluation) -> tuple[list[Transit
     }
     rows: list[dict[str, Any]] = []
     transitions: list[tuple[Transition, Any]] = []
-    for identity in sorted(judged.keys() | stored.keys()):
+    for identity in sorted(stored.keys() | _failing_ones(judged)):
         row, moves = _moved(identity, stored.get(identity), judged.get(identity), evaluation, not_evaluated)
         if row is not None:
             rows.append(row)
@@ -58,41 +62,54 @@ def covered(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: row[name] for name in row if name not in {"id", "cluster"}}
 
 
-def _judged(evaluation: Evaluation) -> dict[str, Judged]:
-    """By finding id. An endpoint-scoped subject has one result, in its smallest domain (controls.md section 2)."""
+def _judged(evaluation: Evaluation) -> dict[Identity, Judged]:
+    """An endpoint-scoped subject has one result, in its smallest domain (controls.md section 2)."""
     found = {}
     for posture in evaluation.postures:
         for control in posture.results:
             for result in control.subjects:
-                in_domain = posture.domain.id if result.subject == posture.domain.id else ""
-                identity = finding_id(evaluation.cluster, control.control, result.subject, in_domain)
+                identity = _identity(control.control, result.subject, posture.domain.id)
                 found[identity] = Judged(posture.domain, control.control, result)
     return found
 
 
-def _stored(connection: Connection, evaluation: Evaluation, judged: Collection[str]) -> dict[str, dict[str, Any]]:
+def _identity(control: str, subject: str, domain: str) -> Identity:
+    return (control, subject, domain if subject == domain else "")
+
+
+def _failing_ones(judged: Mapping[Identity, Judged]) -> set[Identity]:
+    """Only these can be news where nothing is stored."""
+    return {identity for identity, each in judged.items() if each.result.outcome is Outcome.FAIL}
+
+
+def _stored(
+    connection: Connection, evaluation: Evaluation, judged: Mapping[Identity, Judged]
+) -> dict[Identity, dict[str, Any]]:
     """Findings of the domains that were evaluated or are gone, and those of the subjects, wherever they belong.
 
-    Of domains that are there, those of changed subjects: the fence says that the others stand as they were left.
+    Of domains that are there, those of changed subjects: the fence says that the others stand as they were left. Where
+    anything may have changed, of the subjects those that fail: what else is open lies in the domains.
     """
-    found: dict[str, dict[str, Any]] = {}
-    for statement, values in _looks(connection, evaluation, judged):
+    named = judged if evaluation.changed else _failing_ones(judged)
+    ids = [finding_id(evaluation.cluster, *identity) for identity in named]
+    found: dict[Identity, dict[str, Any]] = {}
+    for statement, values in _looks(connection, evaluation, ids):
         rows = connection.execute(statement, values | {"of_cluster": evaluation.cluster}).mappings()
-        found.update((row["id"], dict(row)) for row in rows)
+        found.update((_identity(row["control"], row["subject"], row["domain"]), dict(row)) for row in rows)
     return found
 
 
 def _looks(
-    connection: Connection, evaluation: Evaluation, judged: Collection[str]
+    connection: Connection, evaluation: Evaluation, ids: Collection[str]
 ) -> Iterator[tuple[Any, dict[str, Any]]]:
     """What has to be looked at: in one statement for what a pod's change asks, else in parts."""
     dialect, gone, changed = connection.dialect.name, evaluation.gone, evaluation.changed
     domains = [posture.domain.id for posture in evaluation.postures]
-    if changed is not None and sum(map(len, (judged, gone, domains, changed.subjects))) <= sql.FEW:
+    if changed is not None and sum(map(len, (ids, gone, domains, changed.subjects))) <= sql.FEW:
         names = ("ids", "gone", "domains", "subjects")
-        yield _few(dialect), dict(zip(names, map(sorted, (judged, gone, domains, changed.subjects)), strict=True))
+        yield _few(dialect), dict(zip(names, map(sorted, (ids, gone, domains, changed.subjects)), strict=True))
         return
-    yield from ((_of(dialect), {"ids": ids}) for ids in sql.parts(connection, judged))
+    yield from ((_of(dialect), {"ids": each}) for each in sql.parts(connection, ids))
     yield from ((_open_in(dialect, "gone"), {"gone": each}) for each in sql.parts(connection, gone))
     for each in sql.parts(connection, domains):
         if changed is None:
@@ -125,7 +142,7 @@ def _open_of(dialect: str) -> Select[Any]:
 
 
 def _moved(
-    identity: str,
+    identity: Identity,
     old: dict[str, Any] | None,
     new: Judged | None,
     evaluation: Evaluation,
@@ -169,7 +186,7 @@ def _resolved(
 
 
 def _failing(
-    identity: str, old: dict[str, Any] | None, new: Judged, evaluation: Evaluation
+    identity: Identity, old: dict[str, Any] | None, new: Judged, evaluation: Evaluation
 ) -> tuple[dict[str, Any] | None, list[Transition]]:
     row = _row(identity, old, new, evaluation)
     if old is None or old["state"] == "resolved":
@@ -196,10 +213,10 @@ def _differs(old: dict[str, Any], row: dict[str, Any]) -> bool:
     return any(old[name] != row[name] for name in ("fix", "owner", "evidence", "is_last_known"))
 
 
-def _row(identity: str, old: dict[str, Any] | None, new: Judged, evaluation: Evaluation) -> dict[str, Any]:
+def _row(identity: Identity, old: dict[str, Any] | None, new: Judged, evaluation: Evaluation) -> dict[str, Any]:
     is_open = old is not None and old["state"] != "resolved"
     return {
-        "id": identity,
+        "id": finding_id(evaluation.cluster, *identity),
         "cluster": evaluation.cluster,
         "domain": new.domain.id,
         "control": new.control,
