@@ -216,12 +216,17 @@ def _revisions(facts: Sequence[Incoming]) -> tuple[Revision, ...]:
             position=fact.position,
             at=fact.at,
             raw=fact.record.value,
-            reason=fact.problem or fact.record.header("reason"),
-            is_synthetic=fact.record.header("synthetic") == "true",
+            reason=fact.problem or _said_of_going(fact, "reason"),
+            is_synthetic=_said_of_going(fact, "synthetic") == "true",
         )
         for fact in facts
         if fact.key is not None and fact.key.kind not in WITHOUT_REVISION
     )
+
+
+def _said_of_going(fact: Incoming, header: str) -> str:
+    """Of a thing that is there nothing of the sort is said."""
+    return fact.record.header(header) if fact.record.value is None else ""
 
 
 def _waivers(known: Known) -> tuple[WaiverRow, ...]:

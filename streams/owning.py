@@ -97,8 +97,7 @@ class PartitionOwner:
         started = clock.monotonic()
         async with self._busy, self._reader() as reader:
             with self._desk.sweeping.at_rest():
-                await self._begin(reader)
-                end, ticked_at = await self._now_and_end(reader), clock.monotonic()
+                end, ticked_at = await self._begin(reader), clock.monotonic()
                 while self.is_owned and self.position < max(end, self._dropped_to):
                     records = await reader.read(timeout_seconds=1.0, limit=BUILD_BATCH)
                     await self._fold(records)
@@ -123,8 +122,11 @@ class PartitionOwner:
             if self.is_owned:
                 await self._desk.tell(functools.partial(self._desk.observer.adopted, name))
 
-    async def _begin(self, reader: PartitionReader) -> None:
-        """Check that this is the log that SQL knows; keep State that SQL has recorded exactly, else begin anew."""
+    async def _begin(self, reader: PartitionReader) -> int:
+        """Check that this is the log that SQL knows; keep State that SQL has recorded exactly, else begin anew.
+
+        Returns where the build ends; there is nothing to read or to tell the time of behind an Epoch that is alone.
+        """
         epoch = await epochs.of(reader, self._desk.topics.facts.name, self.partition)
         recorded = await asyncio.to_thread(self._desk.store.applied, self.partition)
         bounds = await reader.bounds()
@@ -138,6 +140,9 @@ class PartitionOwner:
         for cluster in self.clusters.values():
             cluster.recording_seconds = 0.0
         reader.seek(self.position)
+        if bounds.end > self.position + 1 or self.clusters:
+            return await self._now_and_end(reader)
+        return bounds.end
 
     def _agrees_with(self, epoch: int, recorded: dict[str, Position]) -> bool:
         return (
@@ -152,8 +157,7 @@ class PartitionOwner:
         A build that takes longer than that Tick holds sends another: a slice too old to be judged would be the last,
         and the worker ready with nothing evaluated.
         """
-        if (await reader.bounds()).end > self.position + 1 or self.clusters:
-            await self.tick()
+        await self.tick()
         return (await reader.bounds()).end
 
     def _drop(self, error: Exception) -> None:
@@ -199,14 +203,13 @@ class PartitionOwner:
         """Every cluster's facts in order; one cluster after the other."""
         if not records:
             return
-        for record in records:
-            self._desk.clock.saw(record.timestamp_ms)
+        self._desk.clock.saw(max(record.timestamp_ms for record in records))
         facts = [self._blamed_or(incoming(record, epoch=self.epoch)) for record in records]
         for name in {fact.cluster for fact in facts if fact.cluster} - self.clusters.keys():
             self.clusters[name] = Cluster(name, self.partition, self._desk, None)
         for name, cluster in self.clusters.items():
             cluster.is_given_up = name in self._given_up
-            of_it = [fact for fact in facts if fact.cluster in {"", name}]
+            of_it = [fact for fact in facts if not fact.cluster or fact.cluster == name]
             for part in self._parts(name, of_it):
                 await cluster.take(part, still_ours=lambda: self.is_owned)
         self.position = records[-1].offset + 1

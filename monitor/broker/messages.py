@@ -60,7 +60,7 @@ class Record(Struct, frozen=True, kw_only=True):
 
     def header(self, name: str) -> str:
         """Text of a header, empty where it is not there."""
-        return next((value.decode(errors="replace") for key, value in self.headers if key == name), "")
+        return next(((value or b"").decode(errors="replace") for key, value in self.headers if key == name), "")
 
 
 def fact_message(topic: str, cluster: str, key: FactKey, fact: Fact, *, source: str) -> Message:

@@ -47,6 +47,7 @@ class PartitionReader:
         self._fetch_wait_ms = fetch_wait_ms if fetch_wait_ms is not None else connection.fetch_wait_ms
         self._client: AIOKafkaConsumer | None = None
         self._rests = False
+        self._kept: list[Record] = []  # read already, and still to be given
         self.position = 0
 
     async def __aenter__(self) -> Self:
@@ -88,13 +89,19 @@ class PartitionReader:
         return Bounds(beginnings[self._place], ends[self._place])
 
     def seek(self, offset: int) -> None:
-        """Read on from this offset."""
-        self.position = offset
+        """Read on from this offset. What was fetched is kept if that is where we are."""
+        if self._kept and offset == self.position:
+            return
+        self._kept, self.position = [], offset
         self._opened().seek(self._place, offset)
 
     async def read(self, *, timeout_seconds: float, limit: int = BATCH) -> list[Record]:
         """Records in order, up to `limit`; none if none came in time."""
         client = self._opened()
+        if self._kept:
+            records, self._kept = self._kept, []
+            self.position = records[-1].offset + 1
+            return records
         if self._rests:
             client.resume(self._place)
             self._rests = False
@@ -121,21 +128,21 @@ class PartitionReader:
         self._opened().pause(self._place)
         self._rests = True
 
-    async def read_to(self, end: int) -> AsyncIterator[list[Record]]:
+    async def read_to(self, end: int, *, limit: int = BATCH) -> AsyncIterator[list[Record]]:
         """Batches until every record below `end` was read. Waits as long as it takes: cancel to give up."""
         while self.position < end:
-            records = await self.read(timeout_seconds=1.0)
+            records = await self.read(timeout_seconds=1.0, limit=limit)
             if records:
                 yield records
 
     async def first(self) -> Record | None:
-        """The first record of the partition, None if it is empty. The place to read from moves behind it."""
+        """The first record of the partition, None if it is empty. It is what is read next."""
         bounds = await self.bounds()
         self.seek(bounds.beginning)
         if bounds.beginning == bounds.end:
             return None
-        async for records in self.read_to(bounds.beginning + 1):
-            self.seek(records[0].offset + 1)
+        async for records in self.read_to(bounds.beginning + 1, limit=1):
+            self._kept, self.position = records, records[0].offset
             return records[0]
         return None
 
@@ -181,5 +188,5 @@ def _record(raw: Any) -> Record:
         timestamp_ms=raw.timestamp,
         key=raw.key,
         value=raw.value,
-        headers=tuple((name, bytes(value)) for name, value in raw.headers),
+        headers=tuple(raw.headers),
     )
