@@ -84,12 +84,9 @@ STALE_AFTER = timedelta(seconds=180)
 
 
 _SAFE = ":@+=,~ *|"
-_is_plain = re.compile(rf"[\w.\-{re.escape(_SAFE)}]*", re.ASCII).fullmatch
-
-
-def _quoted(part: str) -> str:
-    """Nearly all names are as they are written."""
-    return part if _is_plain(part) else quote(part, safe=_SAFE)
+_PLAIN = rf"[\w.\-{re.escape(_SAFE)}]*"
+_is_plain_key = re.compile(rf"{_PLAIN}(?:/{_PLAIN}){{3}}", re.ASCII).fullmatch
+"""Whether no part has to be encoded, as of nearly all keys."""
 
 
 class FactKey(Struct, frozen=True, order=True, gc=False):
@@ -102,7 +99,10 @@ class FactKey(Struct, frozen=True, order=True, gc=False):
 
     def text(self) -> str:
         """`cluster/kind/namespace/name`, each part percent-encoded where it holds a slash."""
-        return "/".join([_quoted(part) for part in (self.cluster, self.kind.value, self.namespace, self.name)])
+        written = f"{self.cluster}/{self.kind}/{self.namespace}/{self.name}"
+        if _is_plain_key(written):
+            return written
+        return "/".join([quote(part, safe=_SAFE) for part in (self.cluster, self.kind, self.namespace, self.name)])
 
     @classmethod
     def from_text(cls, text: str) -> FactKey:

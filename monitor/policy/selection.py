@@ -167,6 +167,8 @@ class LabelClasses:
 
     def holding(self, node: Node) -> list[LabelClass]:
         """The classes for which a selector holds."""
+        if not self._by_key:
+            return []  # as while a cluster is built: policies come first
         found = anchors(node, self._weight)
         if found is None:
             return [each for each in self if node.matches(each.labels)]

@@ -60,11 +60,15 @@ class Strangers:
         if reads.is_exact:
             return None
         nets = reads.source_nets if direction is Direction.EGRESS else reads.destination_nets
+        places = tuple([(nets.kind(at), self._near_held(chain, direction, at)) for at in endpoint.addresses])
+        return (chain, direction, endpoint.named_ports, places)
+
+    def _near_held(self, chain: Chain, direction: Direction, address: int) -> int:
+        """Of the peers that the chain asks an endpoint of its own for, those that hold for the address; mostly none."""
         near = self._near.get(chain)
         if near is None:
             near = self._near[chain] = _near_peers(chain, direction)
-        places = tuple([(nets.kind(at), near and near & self._world.held(at)) for at in endpoint.addresses])
-        return (chain, direction, endpoint.named_ports, places)
+        return near and near & self._world.held(address)
 
     def packets(self, endpoint: model.Endpoint, chain: Chain, direction: Direction) -> Iterator[Packet]:
         """One for each address of the endpoint. A host endpoint may have none: then any will do."""
@@ -74,8 +78,11 @@ class Strangers:
         for address in endpoint.addresses or (_SOME_ADDRESS,):
             nets = chain.reads.destination_nets if is_egress else chain.reads.source_nets
             far = self._address(nets, addresses.version(address))
-            source, destination = (address, far) if is_egress else (far, address)
-            yield self._world.packet(source, destination, _TCP, (source_port, destination_port))
+            ends = (address, far) if is_egress else (far, address)
+            near_held, far_held = self._near_held(chain, direction, address), self._world.held(far)
+            held = (near_held, far_held) if is_egress else (far_held, near_held)
+            told = (addresses.version(far), _TCP, source_port, destination_port, None, None, *held)
+            yield Packet(*ends, *told, self._world.generation)
 
     def _middle_port(self, read: Line, named: NamedPorts) -> int:
         found = self._ports.get((read, named))

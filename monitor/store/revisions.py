@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -23,12 +23,12 @@ WATCHED = tuple(sorted(kind.value for kind in API_KINDS))
 
 def record(connection: Connection, cluster: str, revisions: Sequence[Revision]) -> list[dict[str, Any]]:
     """Append what is new; returns the rows, each with the bytes that it replaced as `before`."""
-    last = _last_raw(connection, cluster, {revision.key.text() for revision in revisions})
+    keys = [revision.key.text() for revision in revisions]
+    last = _last_raw(connection, cluster, keys)
     stored = frozenset(last)
     fresh: list[dict[str, Any]] = []
     latest: dict[str, dict[str, Any]] = {}
-    for revision in revisions:
-        key = revision.key.text()
+    for key, revision in zip(keys, revisions, strict=True):
         if (revision.raw is None and key not in last) or (key in last and last[key] == revision.raw):
             continue
         row = _row(cluster, key, revision) | {"before": last.get(key)}
@@ -66,7 +66,7 @@ def _row(cluster: str, key: str, revision: Revision) -> dict[str, Any]:
     }
 
 
-def _last_raw(connection: Connection, cluster: str, keys: set[str]) -> dict[str, bytes | None]:
+def _last_raw(connection: Connection, cluster: str, keys: Iterable[str]) -> dict[str, bytes | None]:
     found: dict[str, bytes | None] = {}
     for part in sql.parts(connection, keys):
         rows = connection.execute(_last(connection.dialect.name), {"of_cluster": cluster, "keys": part})

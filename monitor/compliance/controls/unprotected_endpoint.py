@@ -24,6 +24,8 @@ CONTROL = Control(
 GRACE = timedelta(seconds=60)
 """What is this new is not yet held to have a policy (docs/architecture.md, Numbers)."""
 
+_DIRECTIONS = tuple(sorted(Direction))
+
 subjects = (Snapshot.workloads,)
 
 
@@ -53,7 +55,7 @@ def check(snapshot: Snapshot, subject: str) -> SubjectResult:
 
 
 def _open_directions(snapshot: Snapshot, endpoint: str) -> list[Direction]:
-    return [each for each in sorted(Direction) if not snapshot.engine.selecting(endpoint, each)]
+    return [each for each in _DIRECTIONS if not snapshot.engine.selecting(endpoint, each)]
 
 
 def _is_new(snapshot: Snapshot, endpoint: str) -> bool:
