@@ -90,7 +90,7 @@ def _stored(
     Of domains that are there, those of changed subjects: the fence says that the others stand as they were left. Where
     anything may have changed, of the subjects those that fail: what else is open lies in the domains.
     """
-    named = judged if evaluation.changed else _failing_ones(judged)
+    named = judged if evaluation.changed is not None else _failing_ones(judged)
     ids = [finding_id(evaluation.cluster, *identity) for identity in named]
     found: dict[Identity, dict[str, Any]] = {}
     for statement, values in _looks(connection, evaluation, ids):
