@@ -137,9 +137,21 @@ class Reaching:
         for level in LEVELS:
             groups = {name: members for name, members in self._groups.items() if name.startswith(f"{level}/")}
             problems = {name: problem for name in groups if (problem := state.domains[name].problem)}
-            told = {name: members for name, members in groups.items() if name not in problems}
-            yield from _answers(posture, told, due)
+            yield from self._answers(posture, groups.keys() - problems.keys(), due)
             yield from _not_told(problems, groups, due)
+
+    def _answers(self, posture: Posture, told: Collection[str], due: Collection[str]) -> Iterator[tuple[Pair, Cell]]:
+        """Of due groups with all, and of all with them."""
+        near, far = ([name for name in told if (name in due) is is_near] for is_near in (True, False))
+        if not near:
+            return
+        if far:
+            found = posture.reach_around(*({name: self._bases[name][1] for name in names} for names in (near, far)))
+        else:
+            found = posture.reach_between({name: self._groups[name] for name in near})
+        yield from ((pair, (Outside((), answer),)) for pair, answer in found.between.items() if any(answer))
+        yield from (((name, OUTSIDE), cell) for name, cell in found.to_outside.items() if cell)
+        yield from (((OUTSIDE, name), cell) for name, cell in found.from_outside.items() if cell)
 
     # What is kept
 
@@ -169,21 +181,6 @@ def _endpoints(state: State, domain: str) -> Iterator[str]:
         for key in state.placement.keys(member.subject):
             if domain in places[key].domains:
                 yield state.inventory.endpoint_of(key)
-
-
-def _answers(posture: Posture, groups: Groups, due: Collection[str]) -> Iterator[tuple[Pair, Cell]]:
-    """Of due groups with all, and of all with them."""
-    near = {name: members for name, members in groups.items() if name in due}
-    far = {name: members for name, members in groups.items() if name not in due}
-    if not near:
-        return
-    found = posture.reach_between(near)
-    between = dict(found.between)
-    if far:
-        between |= posture.between(near, far) | posture.between(far, near)
-    yield from ((pair, (Outside((), answer),)) for pair, answer in between.items() if any(answer))
-    yield from (((name, OUTSIDE), cell) for name, cell in found.to_outside.items() if cell)
-    yield from (((OUTSIDE, name), cell) for name, cell in found.from_outside.items() if cell)
 
 
 def _not_told(problems: Mapping[str, str], groups: Groups, due: Collection[str]) -> Iterator[tuple[Pair, Cell]]:

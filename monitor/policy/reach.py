@@ -160,24 +160,29 @@ class Posture:
 
     # --- groups --------------------------------------------------------------------------------------------------
 
-    def between(
-        self, sources: Named, destinations: Named | None = None, stage: Stage = Stage.ENFORCED
-    ) -> dict[tuple[str, str], Answer]:
-        """What some member of one group may open to some other member of another. Pairs without a word are left out.
-
-        Groups may overlap. Unknown endpoint ids are passed over: they have no address and so no traffic.
-        """
-        origin, target = self._groups(sources, destinations)
-        field = self._field(stage)
-        certain = _between(field, origin, target, Bound.CERTAIN)
-        return _answers(certain, certain if field.is_known else _between(field, origin, target, Bound.POSSIBLE))
-
     def reach_between(self, sources: Named, destinations: Named | None = None, stage: Stage = Stage.ENFORCED) -> Reach:
-        """As `between`, with what goes to and comes from the outside."""
-        origin, target = self._groups(sources, destinations)
+        """What some member of one group may open to some other member of another, or to the outside, and from there.
+
+        Pairs without a word are left out. Groups may overlap. Unknown endpoint ids are passed over: they have no
+        address and so no traffic.
+        """
+        origin = self._groups(sources)
+        target = origin if destinations is None else self._groups(destinations)
         field = self._field(stage)
         certain = _Found(field, origin, target, Bound.CERTAIN)
-        possible = certain if field.is_known else _Found(field, origin, target, Bound.POSSIBLE)
+        return self._told(certain, certain if field.is_known else _Found(field, origin, target, Bound.POSSIBLE))
+
+    def reach_around(self, near: Mapping[str, Places], far: Mapping[str, Places]) -> Reach:
+        """Of near groups: among one another, with far ones both ways, with the outside; of what is enforced.
+
+        Where few of many groups are near: their rows and columns are all that is looked at.
+        """
+        own, all_, others = (Groups(self._classes, groups) for groups in (near, {**far, **near}, far))
+        field = self._field(Stage.ENFORCED)
+        certain = _Around(field, own, all_, others, Bound.CERTAIN)
+        return self._told(certain, certain if field.is_known else _Around(field, own, all_, others, Bound.POSSIBLE))
+
+    def _told(self, certain: _Found | _Around, possible: _Found | _Around) -> Reach:
         classes = self._classes
         to_outside = {
             name: _ranges(classes, certain.to_outside[name], by_place) for name, by_place in possible.to_outside.items()
@@ -188,17 +193,8 @@ class Posture:
         }
         return Reach(_answers(certain.between, possible.between), to_outside, from_outside)
 
-    def _groups(self, sources: Named, destinations: Named | None) -> tuple[Groups, Groups]:
-        origin = Groups(self._classes, sources)
-        return origin, origin if destinations is None else Groups(self._classes, destinations)
-
-
-def _between(field: Field, origin: Groups, target: Groups, bound: Bound) -> Between:
-    """By rows, or by columns where fewer of them are asked for."""
-    if len(target.of_class) >= len(origin.of_class):
-        return reach_groups.crossed(lambda place: field.row(place, bound), origin, target)[0]
-    turned, _ = reach_groups.crossed(lambda place: field.column(place, bound), target, origin)
-    return {(a, b): allowed for (b, a), allowed in turned.items()}
+    def _groups(self, groups: Named) -> Groups:
+        return Groups(self._classes, {name: places_of(self._classes, members) for name, members in groups.items()})
 
 
 class _Found:
@@ -212,6 +208,17 @@ class _Found:
             for name, allowed in target.touched(field.row(place, bound)):
                 found = self.from_outside[name]
                 found[place] = found.get(place, NOTHING) | allowed
+
+
+class _Around:
+    """As `_Found`, of near groups with all: what comes to them is read off their columns."""
+
+    def __init__(self, field: Field, near: Groups, all_: Groups, far: Groups, bound: Bound) -> None:
+        self.between, to_outside = reach_groups.crossed(lambda place: field.row(place, bound), near, all_)
+        turned, from_outside = reach_groups.crossed(lambda place: field.column(place, bound), near, far)
+        self.between |= {(other, name): allowed for (name, other), allowed in turned.items()}
+        self.to_outside = {name: _by_place(region) for name, region in to_outside.items()}
+        self.from_outside = {name: _by_place(region) for name, region in from_outside.items()}
 
 
 def _by_place(region: Region) -> dict[int, ConnectionSet]:

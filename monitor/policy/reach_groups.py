@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from monitor.policy import bits as sets
 from monitor.policy import reach_regions as regions
@@ -30,15 +30,14 @@ def places_of(classes: Classes, members: Iterable[str]) -> Places:
 class Groups:
     """Endpoints of each group by class."""
 
-    def __init__(self, classes: Classes, groups: Mapping[str, Collection[str]]) -> None:
+    def __init__(self, classes: Classes, groups: Mapping[str, Places]) -> None:
         self.classes = classes
+        self.places = groups
         self.of_class: dict[int, list[str]] = defaultdict(list)
-        self.places: dict[str, Places] = {}
-        for name, members in groups.items():
-            self.places[name] = places = places_of(classes, members)
+        for name, places in groups.items():
             for place in places:
                 self.of_class[place].append(name)
-        self.bits = {name: sets.of(places) for name, places in self.places.items()}
+        self.bits = {name: sets.of(places) for name, places in groups.items()}
 
     def touched(self, region: Region) -> Iterator[tuple[str, ConnectionSet]]:
         """(group, connections) for every group that a region touches; a group may come more than once."""
