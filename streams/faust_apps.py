@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 BATCH_MOST = 500
 BATCH_SECONDS = 0.05  # from its first event: a flood is cut here
-GAP_SECONDS = 0.005  # without another event: what arrives together is taken together
+GAP_SECONDS = 0.001  # without another event: what arrives together is taken together
 HELD_SECONDS = 0.1  # between two looks, while all partitions are held
 NO_PLACE = {faust.types.TP("", -1)}
 """Asked for then: none at all would be all to aiokafka, and who asks for nothing any more has left the group."""

@@ -20,7 +20,7 @@ from models.topics import Position
 from monitor import clock
 from monitor.broker import epochs
 from monitor.broker.messages import Record, fact_message
-from monitor.broker.reading import PartitionReader, TruncatedLogError
+from monitor.broker.reading import FETCH_BYTES, PartitionReader, TruncatedLogError
 from monitor.store import Fenced
 from streams import clusters
 from streams.clusters import Cluster, UnrecordableError
@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 BUILD_BATCH = 2000  # records folded between two looks at the event loop
 REBUILD_PAUSE_SECONDS = 0.5
 TICK_HOLDS_SECONDS = 30.0  # half of what a slice may be old to be judged: a build that took longer asks the time again
+LOOK_BYTES = 1024  # a look reads the first record, a mark in a batch of its own, and not the megabytes behind it
 SEEK_WAIT_MS = 50  # the reader goes from the first record to its place: a fetch under way holds that up
 
 
@@ -71,9 +72,14 @@ class PartitionOwner:
             self._desk.observer.released(name)
         self._desk.observer.built(self.place)
 
-    def _reader(self) -> PartitionReader:
-        topic = self._desk.topics.facts.name
-        return PartitionReader(self._desk.connection, topic, self.partition, fetch_wait_ms=SEEK_WAIT_MS)
+    def _reader(self, fetch_bytes: int = FETCH_BYTES) -> PartitionReader:
+        return PartitionReader(
+            self._desk.connection,
+            self._desk.topics.facts.name,
+            self.partition,
+            fetch_wait_ms=SEEK_WAIT_MS,
+            fetch_bytes=fetch_bytes,
+        )
 
     # Building
 
@@ -250,7 +256,7 @@ class PartitionOwner:
 
         Also of a partition that was taken away: of a topic that was re-created the group may give us nothing at all.
         """
-        async with self._reader() as reader:
+        async with self._reader(LOOK_BYTES) as reader:
             epoch = await self._present_epoch(reader)
             end = (await reader.bounds()).end
         if not self.epoch:

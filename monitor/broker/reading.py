@@ -40,9 +40,21 @@ class PartitionReader:
     reads; `bounds` may be asked by others meanwhile.
     """
 
-    def __init__(self, connection: Connection, topic: str, partition: int, *, fetch_wait_ms: int | None = None) -> None:
-        """`fetch_wait_ms`: what a seek may have to wait for (a fetch under way); None = the connection's."""
+    def __init__(
+        self,
+        connection: Connection,
+        topic: str,
+        partition: int,
+        *,
+        fetch_wait_ms: int | None = None,
+        fetch_bytes: int = FETCH_BYTES,
+    ) -> None:
+        """`fetch_wait_ms`: what a seek may have to wait for (a fetch under way); None = the connection's.
+
+        `fetch_bytes`: what is brought at once, and ahead; a batch that is larger comes alone.
+        """
         self._connection = connection
+        self._fetch_bytes = fetch_bytes
         self._place = TopicPartition(topic, partition)
         self._fetch_wait_ms = fetch_wait_ms if fetch_wait_ms is not None else connection.fetch_wait_ms
         self._client: AIOKafkaConsumer | None = None
@@ -56,7 +68,7 @@ class PartitionReader:
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="none",
-            max_partition_fetch_bytes=FETCH_BYTES,
+            max_partition_fetch_bytes=self._fetch_bytes,
             request_timeout_ms=int(REQUEST_SECONDS * 1000),
             metadata_max_age_ms=15_000,
             fetch_max_wait_ms=self._fetch_wait_ms,
