@@ -9,7 +9,7 @@ OPEN = ("default-deny-ingress", "shop/Pod/web")
 
 
 async def test_a_policy_that_goes_opens_findings_and_one_that_comes_resolves_them(world):
-    async with world.scene() as scene, world.running():
+    async with world.scene() as scene, world.running(tick_seconds=600):
         await scene.list_all(*SHOP, default_deny("bank"))
         await world.until(lambda: OPEN in world.findings(), "the open namespace is found")
         await scene.publish(default_deny("shop"))
@@ -21,6 +21,7 @@ async def test_a_policy_that_goes_opens_findings_and_one_that_comes_resolves_the
 
 
 async def test_a_policy_that_goes_is_recorded_with_what_it_opened_until_it_is_back(world):
+    """Without ticks: one that came with the change would be the time of the record."""
     opened = ["bank -> bank all", "bank -> outside all", "outside -> bank all"]
     two = (*SHOP, pod("bank", "db-2", "10.0.0.3"), default_deny("shop"), default_deny("bank"))
     async with world.scene() as scene, world.running():
