@@ -57,7 +57,7 @@ class Verdict(Struct, frozen=True, kw_only=True, gc=False):
     unknown_because: tuple[str, ...] = ()  # which missing inputs keep it from being settled
 
 
-class Connection(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class Connection(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, cache_hash=True):
     """The first packet of a connection. None = not known (20.4), which may leave a verdict UNKNOWN."""
 
     source_address: str

@@ -48,6 +48,9 @@ class _Lists(Struct, frozen=True):
         return enforced, enforced if self.pending is self.enforced else self.pending.walked(packet).verdict
 
 
+_End = tuple[int, int, int]
+"""An address as a number, its version, and the peers that hold for its owners, as bits."""
+
 _Kind = tuple[int, tuple[str, ...]]
 """Label class and profiles of an endpoint: all that its chains are made of."""
 
@@ -62,6 +65,8 @@ class Engine:
         self._lists: dict[tuple[Chain, Chain], _Lists] = {}
         self._lists_of: dict[Direction, dict[_Kind, _Lists]] = {direction: {} for direction in Direction}
         self._judged: dict[tuple[Connection, str | None, str | None], FlowVerdict] = {}
+        self._asked_of: dict[Direction, dict[str, _Lists]] = {direction: {} for direction in Direction}
+        self._ends: dict[str, _End] = {}
 
     @classmethod
     def build(cls, facts: Mapping[FactKey, Fact]) -> Engine:
@@ -80,9 +85,11 @@ class Engine:
     def forget_answers(self) -> None:
         """What was found out by asking. After every endpoint was asked it is much, and not asked again soon."""
         self._judged.clear()
+        self._ends.clear()
         self._lists.clear()
-        for known in self._lists_of.values():
-            known.clear()
+        for direction in Direction:
+            self._lists_of[direction].clear()
+            self._asked_of[direction].clear()
         self._strangers.forget()
         self._met.clear()
 
@@ -112,9 +119,9 @@ class Engine:
         packet = self.packet(connection)
         egress = ingress = egress_pending = ingress_pending = None
         if source is not None:
-            egress, egress_pending = self._of(source, Direction.EGRESS).verdicts(packet)
+            egress, egress_pending = self._lists_at(source, Direction.EGRESS).verdicts(packet)
         if destination is not None:
-            ingress, ingress_pending = self._of(destination, Direction.INGRESS).verdicts(packet)
+            ingress, ingress_pending = self._lists_at(destination, Direction.INGRESS).verdicts(packet)
         return FlowVerdict(
             egress=egress, ingress=ingress, egress_pending=egress_pending, ingress_pending=ingress_pending
         )
@@ -153,18 +160,43 @@ class Engine:
 
     def packet(self, connection: Connection) -> Packet:
         """A connection with the owners of its addresses looked up."""
-        return self.world.packet(
-            addresses.address(connection.source_address),
-            addresses.address(connection.destination_address),
+        source, _, source_held = self._end(connection.source_address)
+        destination, version, destination_held = self._end(connection.destination_address)
+        return Packet(
+            source,
+            destination,
+            version,
             connection.protocol,
-            (connection.source_port, connection.destination_port),
-            (connection.icmp_type, connection.icmp_code),
+            connection.source_port,
+            connection.destination_port,
+            connection.icmp_type,
+            connection.icmp_code,
+            source_held,
+            destination_held,
+            self.world.generation,
         )
+
+    def _end(self, written: str) -> _End:
+        found = self._ends.get(written)
+        if found is None:
+            if len(self._ends) > _MANY_ANSWERS:
+                self._ends.clear()
+            number = addresses.address(written)
+            found = self._ends[written] = (number, addresses.version(number), self.world.held(number))
+        return found
 
     def _endpoint(self, endpoint_id: str) -> model.Endpoint:
         found = self.world.subjects.endpoints.get(endpoint_id)
         if found is None:
             raise KeyError(_no_endpoint(endpoint_id))
+        return found
+
+    def _lists_at(self, endpoint_id: str, direction: Direction) -> _Lists:
+        """As `_of`, for those who are asked again and again."""
+        known = self._asked_of[direction]
+        found = known.get(endpoint_id)
+        if found is None:
+            found = known[endpoint_id] = self._of(endpoint_id, direction)
         return found
 
     def _of(self, endpoint_id: str, direction: Direction) -> _Lists:

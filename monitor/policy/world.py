@@ -31,7 +31,7 @@ from models.facts import (
 from monitor.policy import addresses, convert, convert_calico, convert_endpoints, model, profiles, settings
 from monitor.policy.addresses import Net
 from monitor.policy.chains import Chains, Question
-from monitor.policy.matching import Backends, CompiledRule, Hashed, Packet, Peer
+from monitor.policy.matching import Backends, CompiledRule, Hashed, Peer
 from monitor.policy.peers import Peers
 from monitor.policy.places import Services
 from monitor.policy.profiles import Profiles
@@ -318,29 +318,6 @@ class World:
             policy = self.policies[hashed].policy
             found.setdefault(policy.tier, []).append(policy)
         return [(self.chains.tier(name), policies) for name, policies in found.items()]
-
-    def packet(
-        self,
-        source: int,
-        destination: int,
-        protocol: int,
-        ports: tuple[int | None, int | None],
-        icmp: tuple[int | None, int | None] = (None, None),
-    ) -> Packet:
-        """A packet, with the owners of its addresses looked up. `icmp`: type and code."""
-        return Packet(
-            source,
-            destination,
-            addresses.version(destination),
-            protocol,
-            ports[0],
-            ports[1],
-            icmp[0],
-            icmp[1],
-            self.held(source),
-            self.held(destination),
-            self.generation,
-        )
 
     def held(self, address: int) -> int:
         """The peers that hold for the owners of an address, as bits."""

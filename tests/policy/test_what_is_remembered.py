@@ -11,8 +11,8 @@ from policy.small_clusters import OUTSIDE, Asked, keyed, namespace, packet, pod,
 from models.facts import NamedPort
 from monitor.policy import model
 from monitor.policy.engine import Engine
+from monitor.policy.matching import Packet
 from monitor.policy.reading import Line, Reads
-from monitor.policy.world import World
 
 TCP = 6
 WEB, DB = "10.0.1.1", "10.0.1.2"
@@ -30,7 +30,7 @@ def to(side):
 
 
 def header(rules, source_port, destination_port):
-    return Reads(rules).header(World().packet(1, 2, TCP, (source_port, destination_port)))
+    return Reads(rules).header(Packet(1, 2, 4, TCP, source_port, destination_port, None, None, 0, 0, generation=0))
 
 
 @given(st.lists(LISTS, max_size=5))
