@@ -24,7 +24,7 @@ async def test_a_policy_that_goes_is_recorded_with_what_it_opened_until_it_is_ba
     """Without ticks: one that came with the change would be the time of the record."""
     opened = ["bank -> bank all", "bank -> outside all", "outside -> bank all"]
     two = (*SHOP, pod("bank", "db-2", "10.0.0.3"), default_deny("shop"), default_deny("bank"))
-    async with world.scene() as scene, world.running():
+    async with world.scene() as scene, world.running(tick_seconds=600):
         await scene.list_all(*two)
         await world.until(world.statuses, "the cluster is judged")
         walled = world.reach()
