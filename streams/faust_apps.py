@@ -19,6 +19,7 @@ from msgspec import Struct
 from monitor import clock
 from monitor.broker.connection import Connection, tls_context
 from monitor.broker.messages import Record
+from monitor.broker.reading import LOOP_MS
 from streams.holding import Holding
 
 log = logging.getLogger(__name__)
@@ -60,7 +61,9 @@ def _consumer_class(fetch_wait_ms: int, holding: Holding) -> type[Consumer]:
     class Thread(AIOKafkaConsumerThread):
         def _create_worker_consumer(self, transport: Any) -> Any:
             client = super()._create_worker_consumer(transport)
-            client._fetch_max_wait_ms = fetch_wait_ms  # noqa: SLF001 - read by aiokafka when the client starts
+            # both are read by aiokafka when the client starts
+            client._fetch_max_wait_ms = fetch_wait_ms  # noqa: SLF001
+            client._consumer_timeout = LOOP_MS / 1000  # noqa: SLF001
             return client
 
     class Waiting(Consumer):

@@ -22,6 +22,8 @@ from monitor.broker.messages import Record
 FETCH_BYTES = 4 * 1024 * 1024  # above the largest message of any topic
 BATCH = 500
 REQUEST_SECONDS = 10.0
+LOOP_MS = 2000
+"""Between two rounds of a client's fetching task in which nothing happens. What happens wakes it, whatever this is."""
 
 
 class TruncatedLogError(BrokerError):
@@ -72,6 +74,7 @@ class PartitionReader:
             request_timeout_ms=int(REQUEST_SECONDS * 1000),
             metadata_max_age_ms=15_000,
             fetch_max_wait_ms=self._fetch_wait_ms,
+            consumer_timeout_ms=LOOP_MS,
         )
         try:
             await client.start()
