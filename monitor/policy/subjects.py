@@ -67,7 +67,8 @@ class Subjects:
             self._put(key, new)
         if old_class is not None and old_class is not new_class and self.classes.leave(subject, old_class):
             self.selections.remove_class(old_class)
-        return Change(old, new, old_class, new_class, _place(old) != _place(new))
+        is_moved = old is None or new is None or _place(old) != _place(new)
+        return Change(old, new, old_class, new_class, is_moved)
 
     def _join(self, new: Subject) -> LabelClass:
         found, is_new = self.classes.join(new.id, new.labels)
@@ -87,7 +88,7 @@ class Subjects:
             self.places.put_set(new)
 
     def _take(self, old: Subject) -> None:
-        for profile in _profiles(old):
+        for profile in dict.fromkeys(_profiles(old)):  # a host endpoint may list a profile twice
             filed = self._by_profile[profile]
             del filed[old.id]
             if not filed:
@@ -110,16 +111,12 @@ def subject_id(key: FactKey) -> str:
 
 
 def _profiles(subject: Subject) -> tuple[str, ...]:
-    """A host endpoint may list a profile twice."""
     if isinstance(subject, model.Endpoint):
-        return tuple(dict.fromkeys(subject.profiles))
+        return subject.profiles
     return (namespace_profile(subject.namespace),) if subject.namespace else ()
 
 
-def _place(subject: Subject | None) -> object:
-    match subject:
-        case model.Endpoint():
-            return (subject.addresses, subject.named_ports)
-        case model.Set():
-            return (subject.nets, subject.has_domains)
-    return None
+def _place(subject: Subject) -> object:
+    if isinstance(subject, model.Endpoint):
+        return (subject.addresses, subject.named_ports)
+    return (subject.nets, subject.has_domains)

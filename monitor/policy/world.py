@@ -266,7 +266,7 @@ class World:
             self._touch(self._touched, change)
 
     def _note_domains(self, change: Change) -> None:
-        if any(isinstance(each, model.Set) and each.has_domains for each in (change.old, change.new)):
+        if _has_domains(change.old) or _has_domains(change.new):
             self._domain_classes = self.subjects.domain_classes()
             self.chains.forget()
 
@@ -351,6 +351,10 @@ def _of_kinds(keys: Iterable[FactKey], kinds: frozenset[Kind]) -> list[FactKey]:
 def _counted(fact: Fact | None) -> Fact | None:
     """What Calico itself drops counts as absent."""
     return None if isinstance(fact, Rejected) else fact
+
+
+def _has_domains(subject: Subject | None) -> bool:
+    return isinstance(subject, model.Set) and subject.has_domains
 
 
 def _port_names(change: Change) -> set[str]:

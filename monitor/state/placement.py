@@ -125,8 +125,9 @@ class Placement:
         )
 
     def domains_of(self, subject: str) -> frozenset[str]:
-        """Every domain that holds one of its pods."""
-        return frozenset().union(*(self.places[key].domains for key in self._keys_of.get(subject, ())))
+        """Every domain that holds one of its pods: nearly always the same for all of them."""
+        found = {self.places[key].domains for key in self._keys_of.get(subject, ())}
+        return found.pop() if len(found) == 1 else frozenset().union(*found)
 
     def owner_of(self, subject: str, namespace: str = "") -> str:
         """The smallest domain that holds the subject; its findings belong there (controls.md section 2).
