@@ -92,10 +92,8 @@ def _replaced(dialect: str) -> Update:
 
 def known_keys(connection: Connection, cluster: str) -> frozenset[FactKey]:
     """Keys whose last revision is a state, not a gone."""
-    rows = connection.execute(
-        select(_table.c.key).where(_table.c.cluster == cluster, _table.c.is_last, _table.c.raw.is_not(None))
-    )
-    return frozenset(FactKey.from_text(row.key) for row in rows)
+    is_there = (_table.c.cluster == cluster, _table.c.is_last, _table.c.raw.is_not(None))
+    return frozenset(map(FactKey.from_text, connection.execute(select(_table.c.key).where(*is_there)).scalars()))
 
 
 def facts_at(connection: Connection, cluster: str, at: datetime | None) -> dict[FactKey, Fact | wire.Unreadable]:
