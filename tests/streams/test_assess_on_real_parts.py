@@ -9,7 +9,7 @@ OPEN = ("default-deny-ingress", "shop/Pod/web")
 
 
 async def test_a_policy_that_goes_opens_findings_and_one_that_comes_resolves_them(world):
-    async with world.scene() as scene, world.running(tick_seconds=600):
+    async with world.scene() as scene, world.running():
         await scene.list_all(*SHOP, default_deny("bank"))
         await world.until(lambda: OPEN in world.findings(), "the open namespace is found")
         await scene.publish(default_deny("shop"))
