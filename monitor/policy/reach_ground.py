@@ -39,6 +39,7 @@ class Ground:
         self.classes = Classes(snapshot, reach_classes.vocabulary(snapshot))
         self._rules = Rules(self.classes, is_nftables=snapshot.is_nftables)
         self._walks = Walks(self.classes, snapshot.profiles, self._rules, is_pass_deny=snapshot.is_pass_deny)
+        self._is_followed = world is not None
         self._policies = {each.key: each for each in snapshot.policies()}
         self._editions = (
             (world.edition, world.profiles.edition) if world else (-1, -1)
@@ -47,12 +48,16 @@ class Ground:
         self._most_classes = 2 * len(self.classes.list) + MOST_FOLLOWED  # those left behind without members add up
 
     def field(self, stage: Stage) -> Field:
-        """Everything of one stage."""
+        """Everything of one stage. A posture that is followed lets go of the walks here, not in its first change."""
         classes = self.classes
         programs = selected(self._snapshot, classes, self._rules, stage)
-        return Field(
+        found = Field(
             classes, self._walks, lambda place, direction: programs[direction][classes.list[place].owners[0].bag]
         )
+        if self._is_followed:
+            self._walks.forget(self._snapshot.profiles)
+            self._rules.grow()
+        return found
 
     # --- following -----------------------------------------------------------------------------------------------
 
