@@ -41,6 +41,7 @@ def _postgresql(url: Any) -> Engine:
         pool_size=4,
         max_overflow=4,
         pool_pre_ping=True,
+        pool_use_lifo=True,  # the session in use last has its statements prepared and its plans at hand
         json_deserializer=msgspec.json.decode,
         connect_args={"options": options, "connect_timeout": 5, "application_name": "segmon"},
     )
