@@ -120,6 +120,22 @@ async def test_an_epoch_is_the_first_record_and_is_written_once(connection, inst
     assert (begun, again, number) == ([0, 1], [], 1)
 
 
+async def test_the_first_record_is_looked_at_and_read_all_the_same(connection, installed):
+    tick = Tick(partition=1)
+    message = fact_message(installed.facts.name, "", key_of("", tick), tick, source="assess")
+    async with Producer(connection) as producer, PartitionReader(connection, installed.facts.name, 1) as reader:
+        await epochs.begin(connection, producer, installed.facts.name, one)
+        await producer.send_to(1, message)
+        number = await epochs.of(reader, installed.facts.name, 1)
+        reader.seek(0)
+        from_the_beginning = [record.offset async for records in reader.read_to(2) for record in records]
+        await reader.first()
+        reader.seek(1)
+        behind_it = [record.offset async for records in reader.read_to(2) for record in records]
+
+    assert (number, from_the_beginning, behind_it) == (1, [0, 1], [1])
+
+
 async def test_a_partition_that_was_written_to_before_its_epoch_is_refused(connection, installed):
     tick = Tick(partition=0)
     async with Producer(connection) as producer:

@@ -357,6 +357,33 @@ def test_a_stranger_shows_what_happens_by_default():
     assert engine.stranger("pod:shop/db", Direction.EGRESS).decision.value == "allow"
 
 
+def test_before_a_stranger_a_rule_may_tell_apart_those_whom_one_policy_selects():
+    """By who they are: the same chain, and a rule of it asks for the sender's own labels."""
+    only_web = rule("Allow", source={"selector": "app == 'web'"})
+    engine = Asked(
+        *SHOP, pod("shop/web-2", "10.0.0.3", labels={"app": "web"}), global_policy("p", "all()", egress=[only_web])
+    ).engine
+    told = {each: engine.stranger(f"pod:shop/{each}", Direction.EGRESS) for each in ("web", "web-2", "db")}
+
+    assert {each: verdict.decision.value for each, verdict in told.items()} == {
+        "web": "allow",
+        "web-2": "allow",
+        "db": "deny",
+    }
+
+
+def test_before_a_stranger_a_rule_may_tell_apart_those_with_the_same_labels():
+    """By who else has their address, and by where it lies."""
+    shared = (pod("shop/web-2", "10.0.0.3", labels={"app": "web"}), pod("shop/other", "10.0.0.3", labels={"app": "db"}))
+    by_owner = global_policy("p", "app == 'web'", egress=[rule("Allow", source={"selector": "app == 'db'"})])
+    by_net = global_policy("p", "app == 'web'", egress=[rule("Allow", source={"nets": ("10.0.0.3/32",)})])
+
+    for each in (by_owner, by_net):
+        engine = Asked(*SHOP, *shared, each).engine
+        told = [engine.stranger(f"pod:shop/{name}", Direction.EGRESS).decision.value for name in ("web", "web-2")]
+        assert told == ["deny", "allow"]
+
+
 def test_a_label_change_names_those_whose_answers_change_and_few_others():
     to_db = policy(
         "front/p", egress=[rule("Allow", destination={"selector": "app == 'db'", "namespace_selector": "all()"})]
