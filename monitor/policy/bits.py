@@ -15,6 +15,8 @@ _MANY_ONES = 32
 def of(places: Iterable[int]) -> int:
     """The bits at these places. Each costs a step, however long the number is."""
     found = list(places)
+    if len(found) == 1:
+        return 1 << found[0]
     if len(found) <= _FEW_PLACES:
         return reduce(or_, [1 << place for place in found], 0)
     held = bytearray(max(found) // 8 + 1)

@@ -6,6 +6,8 @@ The exception that Calico makes, a CIDR that does not parse, is made here too.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from models.facts import CalicoPolicy, EntityRule, ICMPMatch, Kind, Profile, Rule, Tier
 from monitor.policy import addresses, model, naming, scopes
 from monitor.policy.dialect import DEFAULT_TIER_ORDER, INFINITY, Dialect
@@ -105,19 +107,23 @@ def side(entity: EntityRule, namespace: str) -> tuple[model.Side, frozenset[int]
     nets, not_nets = _nets(entity.nets), _nets(entity.not_nets)
     selector, negated = scopes.peer(entity, namespace)
     never = _without_family(nets) | _without_family(not_nets) | _cut_out(not_nets)
-    return (
-        model.Side(
-            nets=nets,
-            not_nets=not_nets,
-            selector=selector,
-            negated=negated,
-            ports=ports(entity.ports),
-            not_ports=ports(entity.not_ports),
-            service=None if entity.services is None else (entity.services.namespace, entity.services.name),
-            is_by_domain=bool(entity.domains),
-        ),
-        never,
+    made = model.Side(
+        nets=nets,
+        not_nets=not_nets,
+        selector=selector,
+        negated=negated,
+        ports=ports(entity.ports),
+        not_ports=ports(entity.not_ports),
+        service=None if entity.services is None else (entity.services.namespace, entity.services.name),
+        is_by_domain=bool(entity.domains),
     )
+    return _one(made), never
+
+
+@lru_cache(maxsize=65_536)
+def _one(side: model.Side) -> model.Side:
+    """The same object for equal ones: what has been found out about it is known by that (reach_rules.py)."""
+    return side
 
 
 def _nets(written: tuple[str, ...]) -> tuple[addresses.Net, ...]:
