@@ -34,7 +34,7 @@ PLACED = frozenset({Kind.POD, Kind.HOST_ENDPOINT})
 DEFINING = frozenset({Kind.NAMESPACE, Kind.DECLARATION, Kind.DECLARED_DOMAIN})
 
 _CONTROLLERS = frozenset(subjects.STEPS.values())
-_STAND_IN = ("192.0.2.1",)  # a pod without an address has labels all the same
+_STAND_IN = {"node": "-", "addresses": ("192.0.2.1",), "host_network": False}  # any pod has labels
 
 Facts = Mapping[FactKey, Fact]
 Name = TypeVar("Name", bound=Hashable)
@@ -309,7 +309,7 @@ class Placement:
 
         if isinstance(fact, HostEndpoint):
             return convert_endpoints.host(fact, inherited).labels
-        endpoint = convert_endpoints.pod(structs.replace(fact, host_network=False, addresses=_STAND_IN), inherited)
+        endpoint = convert_endpoints.pod(structs.replace(fact, **_STAND_IN), inherited)
         return endpoint.labels if endpoint else {}
 
 

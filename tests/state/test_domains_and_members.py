@@ -1,5 +1,6 @@
 """Which domains there are, and who belongs to them."""
 
+from msgspec import structs
 from scenes.log import CLUSTER, Log, evaluated, key, namespace, outcome, pod
 
 from models.compliance import Member
@@ -57,6 +58,14 @@ def test_a_declared_domain_replaces_the_found_one_and_holds_what_its_selector_sa
     assert [each.subject for each in members(state, "namespace/shop")] == ["shop/Pod/web-0"]
     assert state.domains["namespace/shop"].domain.owner == "team-shop"
     assert state.placement.owner_of("shop/Pod/db-0") == f"cluster/{CLUSTER}"
+
+
+def test_a_pod_that_no_node_has_yet_lies_in_the_declared_domains_that_its_labels_name():
+    declared = DeclaredDomain(level="tenant", name="x", members=DeclaredMembers(selector="app == 'web'"))
+    new = structs.replace(pod("web-0", address="", app="web"), node="")
+    state = Log().listed(namespace("shop"), declared, new, pod("web-1", app="web")).state()
+
+    assert [each.subject for each in members(state, "tenant/x")] == ["shop/Pod/web-0", "shop/Pod/web-1"]
 
 
 def test_pods_without_an_address_or_on_the_nodes_network_are_members_and_finished_ones_are_not():
