@@ -124,6 +124,7 @@ def _from_store(source: Source) -> Loaded:
     url = source.database or database_of(source.data)
     store = Store.open(url)
     try:
+        store.check_revision()
         cluster = source.cluster or _only_cluster(store)
         found = store.facts_at(cluster, source.at)
         partly = store.recorded_at(cluster, source.at).reason if source.at else ""

@@ -14,6 +14,7 @@ from monitor.store.errors import StoreError
 
 BUSY_SECONDS = 5
 STATEMENT_SECONDS = 60
+_URL_FIX = "write it as postgresql://USER:PASSWORD@HOST/NAME or sqlite:///FILE"
 
 
 def connect(url: str) -> Engine:
@@ -25,9 +26,10 @@ def connect(url: str) -> Engine:
         if parsed.get_backend_name() == "sqlite":
             return _sqlite(parsed)
     except (ArgumentError, NoSuchModuleError) as error:
-        raise StoreError(f"database.url is no database URL: {error}") from error
+        raise StoreError(f"database.url is no database URL: {error}\n       fix: {_URL_FIX}") from error
     raise StoreError(
-        f"database.url: segmon keeps its record in PostgreSQL or SQLite, not in {parsed.get_backend_name()}"
+        f"database.url: segmon keeps its record in PostgreSQL or SQLite, not in {parsed.get_backend_name()}\n"
+        f"       fix: {_URL_FIX}"
     )
 
 

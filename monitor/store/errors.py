@@ -13,6 +13,12 @@ class StoreError(UserError):
     """The database cannot be used as it is; the message names the fix."""
 
 
+class DatabaseAwayError(StoreError):
+    """The database does not answer, or lets nobody in: as of a broker that is away, nothing can be told."""
+
+    exit_code = CannotEvaluateError.exit_code
+
+
 class ChainBrokenError(CannotEvaluateError):
     """The record does not fit its hash chain; the message names the first row that does not."""
 
@@ -27,8 +33,15 @@ _PASSING_CLASSES = ("08", "40", "53", "57", "58")
 _PASSING_STATES = frozenset({"55P03"})
 DISK_FULL = "the disk that holds the record is full\n       fix: free space, or give --data DIR elsewhere"
 """Of the embedded store."""
+AWAY_FIX = "start it, or set database.url (SEGMON_DATABASE__URL, --database) to where it is and lets segmon in"
 
 _SQLITE_PASSING = ("locked", "busy", "disk is full", "disk i/o error", "unable to open")
+
+
+def away(error: BaseException) -> DatabaseAwayError:
+    """What is told of an error of the connection."""
+    said = str(getattr(error, "orig", error)).partition("\n")[0]
+    return DatabaseAwayError(f"cannot reach the database: {said}\n       fix: {AWAY_FIX}")
 
 
 def is_transient(error: BaseException) -> bool:

@@ -31,7 +31,7 @@ from monitor.store import (
     verifying,
     vouching,
 )
-from monitor.store.errors import Fenced, StoreError
+from monitor.store.errors import Fenced, away
 
 _applied = tables.applied
 
@@ -62,11 +62,11 @@ class Store:
         return upgrading.upgrade(self._engine)
 
     def check_revision(self) -> None:
-        """StoreError with the fix unless the database is reachable and at this release's revision."""
+        """StoreError, with the fix, unless the database is reachable and at this release's revision."""
         try:
             upgrading.check(self._engine)
         except OperationalError as error:
-            raise StoreError(f"cannot reach the database: {_first_line(error)}") from error
+            raise away(error) from error
 
     @contextmanager
     def look(self) -> Iterator[Connection]:
@@ -269,7 +269,3 @@ def _record_waivers(connection: Connection, recording: Recording) -> None:
     connection.execute(update(table).where(table.c.cluster == recording.cluster).values(is_declared=False))
     rows = [structs.asdict(row) | {"cluster": recording.cluster, "is_declared": True} for row in recording.waivers]
     sql.put(connection, table, rows)
-
-
-def _first_line(error: Exception) -> str:
-    return str(getattr(error, "orig", error)).strip().splitlines()[0]

@@ -356,6 +356,46 @@ def test_a_broker_that_is_away_ends_a_command_with_3_and_the_fix_alone(record, a
     assert fix == "       fix: start the broker, or set kafka.bootstrap (SEGMON_KAFKA__BOOTSTRAP) to where it is"
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("findings",),
+        ("verify",),
+        ("describe", "domain", "shop"),
+        ("db", "upgrade"),
+        ("report", "list"),
+        ("reach",),
+        ("explain", "--from", "a/b", "--to", "c/d", "--port", "80/tcp"),
+    ],
+)
+def test_a_database_that_is_away_ends_a_command_with_3_and_the_fix_alone(asked):
+    done = segmon(*asked, "--database", "postgresql://segmon@127.0.0.1:1/segmon")
+
+    assert done.returncode == 3
+    assert done.stderr.startswith("error: cannot reach the database: ")
+    assert done.stderr.count("\n") == 2
+    assert "\n       fix: start it, or set database.url" in done.stderr
+
+
+def test_a_database_that_is_away_is_a_line_of_the_doctor_with_its_fix():
+    done = segmon("doctor", "--database", "postgresql://segmon@127.0.0.1:1/segmon", "--output", "json")
+
+    [line] = [each for each in json.loads(done.stdout) if each["what"] == "database"]
+    assert line["state"] == "wrong"
+    assert line["fix"].startswith("start it")
+
+
+@pytest.mark.parametrize("command", ["reach", "explain"])
+def test_asking_a_record_that_is_not_there_leaves_no_empty_one_behind(command, tmp_path):
+    ends = ("--from", "a/b", "--to", "c/d", "--port", "80/tcp") if command == "explain" else ()
+
+    done = segmon(command, *ends, "--database", f"sqlite:///{tmp_path}/new.db")
+
+    assert done.returncode == 2
+    assert "fix: segmon db upgrade" in done.stderr
+    assert not (tmp_path / "new.db").exists()
+
+
 def test_names_from_a_cluster_cannot_steer_the_terminal_or_a_spreadsheet(capsys):
     row = {"subject": "=cmd()\x1b[2J\u202e"}
 

@@ -141,7 +141,7 @@ def test_a_database_that_is_away_is_told():
     away = "postgresql://segmon@127.0.0.1:1/segmon"
     done = segmon("due", "--schedule", "daily", "--out", "x", "--database", away)
 
-    assert done.returncode == 2
+    assert done.returncode == 3
     assert "cannot reach the database" in done.stderr
 
 
