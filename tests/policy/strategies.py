@@ -17,7 +17,8 @@ NAMESPACES = ("red", "blue", "ghost")  # ghost is never declared
 ACCOUNTS = ("default", "runner")
 KEYS = ("app", "env", "role")
 VALUES = ("a", "b", "ab", "")
-TIERS = ("default", "front", "back", "kube-admin", "nowhere")  # nowhere is never declared
+TIERS = ("default", "default", "front", "front", "back", "kube-admin", "nowhere")  # nowhere is never declared
+PEOPLED = ("red", "red", "blue", "ghost")
 V4 = ("10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.1.1", "10.0.1.2", "192.0.2.1", "192.0.2.2")
 V6 = ("fd00::1", "fd00::2", "fd00::1:1", "2001:db8::1")
 NETS4 = ("10.0.0.0/8", "10.0.0.0/30", "10.0.0.2/31", "10.0.1.0/24", "192.0.2.0/24", "0.0.0.0/0", "10.0.0.1/32")
@@ -113,36 +114,37 @@ ACCOUNT_MATCHES = st.builds(facts.ServiceAccountMatch, names=some(ACCOUNTS), sel
 
 OWN_SELECTORS = selectors()
 NAMESPACE_SELECTORS = selectors((*KEYS, "projectcalico.org/name"))
-OPTIONAL_SELECTORS = optional(OWN_SELECTORS, "")
-PEER_NAMESPACES = optional(NAMESPACE_SELECTORS | st.just("global()"), "")
-SCOPES = optional(NAMESPACE_SELECTORS, "")
-SUBJECTS = OWN_SELECTORS | st.just("")
 RARELY = st.integers(0, 7).map(lambda n: n == 7)
-OPTIONAL_NETS = optional(NETS, ())
-OPTIONAL_PORTS = optional(PORT_LISTS, ())
-OPTIONAL_ACCOUNTS = optional(ACCOUNT_MATCHES)
-FAMILIES = optional(st.sampled_from([4, 6]))
-PROTOCOLS = optional(st.sampled_from([*PORTED, *PORTED, *UNPORTED]))
-NOT_PROTOCOLS = optional(st.sampled_from([*PORTED, *UNPORTED]))
+SUBJECTS = st.sampled_from(["", "all()", "has(app) || !has(app)"]) | OWN_SELECTORS
+SCOPES = RARELY.flatmap(lambda has: NAMESPACE_SELECTORS if has else st.just(""))
+FAMILIES = st.sampled_from([None, None, None, None, 4, 6])
+PROTOCOLS = st.sampled_from([*[None] * 6, *["TCP", 6, "UDP"] * 3, *PORTED, *UNPORTED])
+NOT_PROTOCOLS = st.one_of(st.none(), st.none(), st.none(), st.sampled_from([*PORTED, *UNPORTED]))
 ICMP_MATCHES = optional(
     st.builds(facts.ICMPMatch, type=st.sampled_from([0, 8, 128]), code=optional(st.sampled_from([0, 3])))
 )
+CLAUSES = {
+    "nets": NETS,
+    "not_nets": NETS,
+    "selector": OWN_SELECTORS,
+    "not_selector": OWN_SELECTORS,
+    "namespace_selector": NAMESPACE_SELECTORS | st.just("global()"),
+    "service_accounts": ACCOUNT_MATCHES,
+}
+PORT_CLAUSES = {"ports": PORT_LISTS, "not_ports": PORT_LISTS}
+PORTED_CLAUSES = [*sorted(CLAUSES), *sorted(PORT_CLAUSES) * 3]
 
 
 @st.composite
 def entities(draw, *, has_ports, may_serve):
-    if may_serve and draw(st.integers(0, 7)) == 0:
+    """Nothing, a clause or two: with all of them at once no rule would ever be met."""
+    if may_serve and draw(RARELY):
         name, namespace = draw(st.sampled_from(["web", "none"])), draw(st.sampled_from(["red", "blue", ""]))
         return facts.EntityRule(services=facts.ServiceMatch(name=name, namespace=namespace))
+    clauses = st.sampled_from(PORTED_CLAUSES if has_ports else sorted(CLAUSES))
+    named = {draw(clauses) for _ in range(draw(st.sampled_from([0, 0, 1, 1, 2])))}
     return facts.EntityRule(
-        nets=draw(OPTIONAL_NETS),
-        not_nets=draw(OPTIONAL_NETS),
-        selector=draw(OPTIONAL_SELECTORS),
-        not_selector=draw(OPTIONAL_SELECTORS),
-        namespace_selector=draw(PEER_NAMESPACES),
-        service_accounts=draw(OPTIONAL_ACCOUNTS),
-        ports=draw(OPTIONAL_PORTS) if has_ports else (),
-        not_ports=draw(OPTIONAL_PORTS) if has_ports else (),
+        **{name: draw({**CLAUSES, **PORT_CLAUSES}[name]) for name in sorted(named)},
         domains=("a.example",) if may_serve and draw(RARELY) else (),
     )
 
@@ -168,24 +170,32 @@ def rules(draw, *, direction, actions=("Allow", "Deny", "Pass", "Log")):
 
 @functools.cache
 def rule_lists(direction, **options):
-    return st.lists(rules(direction=direction, **options), max_size=3).map(tuple)
+    return st.lists(rules(direction=direction, **options), max_size=4).map(tuple)
 
 
-TYPES = st.sampled_from([(), ("Ingress",), ("Egress",), ("Ingress", "Egress")])
+BOTH = ("Ingress", "Egress")
+TYPES = st.sampled_from([(), BOTH, BOTH, BOTH, ("Ingress",), ("Egress",)])
+
+
+CALICO_KINDS = (
+    *["GlobalNetworkPolicy"] * 3,
+    *["NetworkPolicy"] * 2,
+    "StagedNetworkPolicy",
+    "StagedGlobalNetworkPolicy",
+)
 
 
 @st.composite
 def calico_policies(draw):
-    kinds = ["NetworkPolicy", "GlobalNetworkPolicy", "StagedNetworkPolicy", "StagedGlobalNetworkPolicy"]
-    kind = draw(st.sampled_from(kinds))
+    kind = draw(st.sampled_from(CALICO_KINDS))
     is_global = "Global" in kind
     flags = draw(
-        st.sampled_from([{}, {}, {}, {"apply_on_forward": True}, {"do_not_track": True, "apply_on_forward": True}])
+        st.sampled_from([*[{}] * 5, {"apply_on_forward": True}, {"do_not_track": True, "apply_on_forward": True}])
     )
     return facts.CalicoPolicy(
         policy_kind=kind,
         name=draw(st.sampled_from(["p", "q", "a.b"])),
-        namespace="" if is_global else draw(st.sampled_from(NAMESPACES)),
+        namespace="" if is_global else draw(st.sampled_from(PEOPLED)),
         tier=draw(st.sampled_from(TIERS)),
         order=draw(st.sampled_from(ORDERS)),
         selector=draw(SUBJECTS),
@@ -229,9 +239,9 @@ KUBERNETES_RULES = st.lists(
 KUBERNETES_POLICIES = st.builds(
     facts.KubernetesNetworkPolicy,
     name=st.sampled_from(["p", "q"]),
-    namespace=st.sampled_from(NAMESPACES),
-    pod_selector=LABEL_SELECTORS,
-    policy_types=st.sampled_from([("Ingress",), ("Egress",), ("Ingress", "Egress")]),
+    namespace=st.sampled_from(PEOPLED),
+    pod_selector=optional(LABEL_SELECTORS, facts.LabelSelector()),
+    policy_types=st.sampled_from([BOTH, BOTH, ("Ingress",), ("Egress",)]),
     ingress=KUBERNETES_RULES,
     egress=KUBERNETES_RULES,
     staged_action=st.sampled_from([None, None, "Set", "Delete"]),
@@ -300,14 +310,16 @@ NAMESPACE_FACTS = st.builds(facts.Namespace, name=st.sampled_from(NAMESPACES[:2]
 ACCOUNT_FACTS = st.builds(
     facts.ServiceAccount, name=st.sampled_from(ACCOUNTS), namespace=st.sampled_from(NAMESPACES), labels=LABELS
 )
-ADDRESS_PAIRS = st.tuples(some(V4[:5], 1), some(V6[:3], 1)).map(lambda pair: pair[0] + pair[1])
+ADDRESS_PAIRS = st.tuples(st.sampled_from(V4[:5]).map(lambda one: (one,)) | some(V4[:5], 1), some(V6[:3], 1)).map(
+    lambda pair: pair[0] + pair[1]
+)
 PODS = st.builds(
     facts.Pod,
     name=st.sampled_from(["x", "y", "z"]),
-    namespace=st.sampled_from(NAMESPACES),
+    namespace=st.sampled_from(PEOPLED),
     labels=LABELS,
     service_account=st.sampled_from((*ACCOUNTS, "")),
-    node=st.sampled_from(["n", "n", "n", ""]),
+    node=RARELY.map(lambda has: "" if has else "n"),
     addresses=ADDRESS_PAIRS,
     host_network=st.integers(0, 7).map(lambda n: n == 0),
     is_finished=st.integers(0, 7).map(lambda n: n == 0),
@@ -392,8 +404,8 @@ def clusters(draw):
         st.lists(PROFILES, max_size=1),
         st.lists(SETS, max_size=2),
         st.lists(SLICES, max_size=1),
-        st.lists(TIER_FACTS, max_size=2),
-        st.lists(calico_policies(), min_size=1, max_size=5),
+        st.lists(TIER_FACTS, min_size=1, max_size=2),
+        st.lists(calico_policies(), min_size=3, max_size=6),
         st.lists(KUBERNETES_POLICIES, max_size=2),
         st.lists(ADMIN_POLICIES, max_size=2),
     ]
@@ -446,7 +458,7 @@ def packets(draw, endpoints):
         somewhere = st.sampled_from(ADDRESSES[version]).map(lambda text: (None, text))
         sides.append(draw(st.one_of(st.sampled_from(known), somewhere) if known else somewhere))
     (source, source_address), (destination, destination_address) = sides
-    protocol = draw(st.sampled_from([6, 6, 17, 132, 1, 58, 47, 136]))
+    protocol = draw(st.sampled_from([*[6] * 6, 17, 17, 132, 1, 58, 47, 136]))
     fields = {}
     if protocol in (6, 17, 132):
         fields = {
