@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import gc
 import sys
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -179,8 +180,26 @@ def _posture(facts: Mapping[FactKey, Fact]) -> Posture:
 
     posture = Posture.of_facts(facts)
     if not posture.endpoints:
-        raise CannotEvaluateError("nothing to evaluate: the input holds no pod or host endpoint that policy can judge")
+        raise CannotEvaluateError(
+            f"nothing to evaluate: the input holds no pod or host endpoint that policy can judge{_unjudged(facts)}"
+        )
     return posture
+
+
+def _unjudged(facts: Mapping[FactKey, Fact]) -> str:
+    """Why each of its pods is not."""
+    why = Counter(_why_unjudged(fact) for fact in facts.values() if isinstance(fact, Pod))
+    if not why:
+        return "\n       fix: give it Pods, or the workloads that make them (Deployment, StatefulSet, Job, …)"
+    return f" (pods: {', '.join(f'{count} {reason}' for reason, count in sorted(why.items()))})"
+
+
+def _why_unjudged(pod: Pod) -> str:
+    if pod.host_network:
+        return "in the host's network"
+    if pod.is_finished:
+        return "finished"
+    return "without an address yet" if pod.node else "not scheduled to a node yet"
 
 
 def _lines(posture: Posture, groups: Mapping[str, set[str]], wanted: Wanted, *, is_pending: bool) -> list[Line]:

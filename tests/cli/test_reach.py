@@ -207,6 +207,22 @@ def test_without_an_endpoint_there_is_nothing_to_evaluate(run, objects, by):
     assert result.stdout == ""
 
 
+def test_pods_that_nobody_can_judge_are_told_with_the_reason(run):
+    def live(name, **spec):
+        meta = {"name": name, "namespace": "shop", "uid": name}
+        return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": {"containers": [{"name": "c"}], **spec}}
+
+    waiting = [live("a"), live("b"), live("c", nodeName="node-1"), ON_THE_HOST]
+    done = live("d", nodeName="node-1") | {"status": {"phase": "Succeeded", "podIP": "10.0.0.1"}}
+
+    said = str(run(objects=[*waiting, done]).exception)
+
+    assert said.endswith(
+        "(pods: 1 finished, 1 in the host's network, 2 not scheduled to a node yet, 1 without an address yet)"
+    )
+    assert "fix: give it Pods, or the workloads" in str(run(objects=[NAMESPACE]).exception)
+
+
 def test_a_name_that_matches_nothing_is_told(run):
     error = run("--from", "nowhere").exception
 
