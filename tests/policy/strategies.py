@@ -153,10 +153,11 @@ def entities(draw, *, has_ports, may_serve):
 def rules(draw, *, direction, actions=("Allow", "Deny", "Pass", "Log")):
     protocol = draw(PROTOCOLS)
     is_icmp = protocol in ("ICMP", "ICMPv6", 1, 58)
-    is_http = direction == "ingress" and protocol in (None, "TCP", 6) and draw(RARELY)
+    action = draw(st.sampled_from(actions))
+    is_http = direction == "ingress" and action == "Allow" and protocol in (None, "TCP", 6) and draw(RARELY)
     has_ports = protocol in PORTED
     return facts.Rule(
-        action=draw(st.sampled_from(actions)),
+        action=action,
         ip_version=draw(FAMILIES),
         protocol=protocol,
         not_protocol=draw(NOT_PROTOCOLS),
