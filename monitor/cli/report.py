@@ -171,6 +171,9 @@ def list_(
 
     store = record_of(ctx, database, data)
     rows = [structs.asdict(row) for name in clusters_of(store, cluster) for row in store.reports(name)]
+    if not rows and output is Output.TABLE:
+        typer.echo("no report was made yet: segmon report create makes one")
+        return
     emit(rows, ("id", "cluster", "domain", "schedule", "from_at", "to_at", "made_at", "place"), output)
 
 

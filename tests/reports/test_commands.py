@@ -50,6 +50,11 @@ def created(record, out, *more):
     return segmon("create", *(more or ("--all",)), *period, "--out", out, "--database", record)
 
 
+def test_a_record_without_reports_says_so(record):
+    assert segmon("list", "--database", record).stdout == "no report was made yet: segmon report create makes one\n"
+    assert json.loads(segmon("list", "--database", record, "--output", "json").stdout) == []
+
+
 def test_a_report_is_created_listed_and_verified_against_the_record(record, tmp_path):
     done = created(record, tmp_path / "out")
     [place] = (tmp_path / "out").iterdir()
