@@ -615,11 +615,11 @@ def walk_rules(packet, rules, logs=()):
         matched = packet.matches(rule, policy.namespace or None)
         if matched is False:
             continue
+        if matched is None:
+            yield from walk_rules(packet, rules[place + 1 :], logs)
         if rule.action == "Log":
             logs = logs if policy.is_staged else (*logs, log_of(policy, index))  # 11.5
             continue
-        if matched is None:
-            yield from walk_rules(packet, rules[place + 1 :], logs)
         yield rule.action, hit_of(policy, rule.action.lower(), index), logs
         return
     yield "", None, logs
@@ -627,17 +627,24 @@ def walk_rules(packet, rules, logs=()):
 
 def walk_profiles(packet, direction, names, met):
     """8.6, 12.2, 12.3: a profile that is not there stands for one that drops everything."""
-    for name in names:
-        _, ingress, egress = packet.cluster.profiles.get(name, ({}, (DENY_ALL,), (DENY_ALL,)))
-        for index, rule in enumerate(ingress if direction == "ingress" else egress):
-            if rule.action in ("Allow", "Deny") and packet.matches(rule, None):
-                hit = Hit(tier="__PROFILE__", kind="Profile", name=name, action=rule.action.lower(), rule=index)
-                decision = Decision.ALLOW if rule.action == "Allow" else Decision.DENY
-                yield replace(met, decision=decision, trace=(*met.trace, hit))
-                return
-            if rule.action == "Pass" and packet.matches(rule, None):
-                break
-    yield replace(met, decision=Decision.DENY)
+    if not names:
+        yield replace(met, decision=Decision.DENY)
+        return
+    name, rest = names[0], names[1:]
+    _, ingress, egress = packet.cluster.profiles.get(name, ({}, (DENY_ALL,), (DENY_ALL,)))
+    for index, rule in enumerate(ingress if direction == "ingress" else egress):
+        matched = packet.matches(rule, None)
+        if matched is False or rule.action == "Log":
+            continue
+        if rule.action == "Pass":
+            yield from walk_profiles(packet, direction, rest, met)
+        else:
+            hit = Hit(tier="__PROFILE__", kind="Profile", name=name, action=rule.action.lower(), rule=index)
+            decision = Decision.ALLOW if rule.action == "Allow" else Decision.DENY
+            yield replace(met, decision=decision, trace=(*met.trace, hit))
+        if matched:
+            return
+    yield from walk_profiles(packet, direction, rest, met)
 
 
 def hit_of(policy, action, rule):
