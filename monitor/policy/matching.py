@@ -282,24 +282,22 @@ class _Side:
 
         def check(packet: Packet) -> Answer:
             found = numbered(packet)
-            port = packet.source_port if is_source else packet.destination_port
-            if found is is_wanted or port is None or packet.protocol not in model.PORT_PROTOCOLS:
+            if found is is_wanted or packet.protocol not in model.PORT_PROTOCOLS:
                 return found
-            return is_wanted if self._is_named(packet, port, names) else found
+            port = packet.source_port if is_source else packet.destination_port
+            if port is not None:
+                return is_wanted if port in self._named(packet, names) else found
+            is_named = next(self._named(packet, names), None) is not None
+            return found if is_named or ports.ranges else not is_wanted
 
         return check
 
-    def _is_named(self, packet: Packet, port: int, names: frozenset[str]) -> bool:
-        """Whether an endpoint at the address that matches the positive selector gives the port one of these names."""
+    def _named(self, packet: Packet, names: frozenset[str]) -> Iterator[int]:
+        """What endpoints at the address call by one of these names, as far as the positive selector holds for them."""
         address = packet.source if self.is_source else packet.destination
         for owner, named in self._surroundings.named_at(address):
-            if self.selector is not None and not self._surroundings.holding(owner) & self.selector.bit:
-                continue
-            if any(
-                number == port and protocol == packet.protocol and name in names for name, protocol, number in named
-            ):
-                return True
-        return False
+            if self.selector is None or self._surroundings.holding(owner) & self.selector.bit:
+                yield from (number for name, protocol, number in named if protocol == packet.protocol and name in names)
 
     def selectors(self, *, is_by_name: bool) -> Iterator[Check]:
         """`is_by_name`: sets with domain names count here too, and who is in them is not known."""

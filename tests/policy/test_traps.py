@@ -341,6 +341,14 @@ def test_a_missing_port_matters_only_where_a_rule_asks_for_it():
     assert asked.allows(OUTSIDE, "shop/web", "udp") == "deny"
 
 
+def test_a_port_by_a_name_that_nobody_gives_is_no_port_whichever_is_missing():
+    def asked(name):
+        return Asked(*SHOP, global_policy("p", ingress=[rule("Allow", "TCP", destination={"ports": (name,)})]))
+
+    assert asked("http").allows(OUTSIDE, "shop/web", "tcp") == "unknown"
+    assert asked("dns").allows(OUTSIDE, "shop/web", "tcp") == "deny"
+
+
 def test_two_ways_that_end_alike_are_certain():
     asked = Asked(*SHOP, policy("shop/p", ingress=[rule("Deny", "TCP", destination={"ports": (80,)}), rule("Deny")]))
 
