@@ -170,10 +170,11 @@ class _Judge:
         known[domain.id] = told
         if before is None or before.domain != domain:
             self._described.add(domain.id)
-        results = tuple(self._results(definition, told, before))
-        is_news = self._moved or domain.id in self._described or any(each.subjects for each in results)
+        mine = self._changed_of.get(domain.id, ())  # news also if they are gone: others may have made up their number
+        is_news = mine or self._moved or domain.id in self._described
         if not is_news and before is not None and before.results == told.results:
             return None
+        results = tuple(self._results(definition, mine, told, before))
         return DomainPosture(domain=domain, members=tuple(self._members(definition)), results=results)
 
     def _members(self, definition: Definition) -> Iterable[Member]:
@@ -183,9 +184,10 @@ class _Judge:
         held = (subject for subject in sorted(self._moved) if self._holds(definition, subject))
         return (Member(subject=subject, pods=placement.pods(subject, domain)) for subject in held)
 
-    def _results(self, definition: Definition, told: Told, before: Told | None) -> Iterator[ControlResult]:
+    def _results(
+        self, definition: Definition, mine: Collection[str], told: Told, before: Told | None
+    ) -> Iterator[ControlResult]:
         """Those that are to be told, with the subjects whose findings belong to the domain."""
-        mine = self._changed_of.get(definition.domain.id, ())
         for entry in CATALOGUE:
             rolled_up = told.results[entry.control.id]
             subjects = tuple(self._subjects(entry, definition, mine))

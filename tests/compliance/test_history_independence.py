@@ -10,11 +10,7 @@ from msgspec import structs
 from scenes.changes import BASE, CHANGES, applied
 from scenes.log import CLUSTER, Log, deny_all, evaluated, heard, heartbeat, namespace, pod, seconds, take
 
-from models.facts import (
-    Sync,
-    Tick,
-    key_of,
-)
+from models.facts import Kind, Rejected, Sync, Tick, key_of
 from monitor.state.state import Dirty, State
 
 
@@ -45,6 +41,26 @@ def test_judging_what_is_dirty_after_every_step_is_judging_everything(changes, s
         anew = told_anew(log)
 
         assert postures == {each.domain.id: told(each) for each in anew.postures}
+
+
+def test_what_is_gone_is_told_where_another_came_with_it():
+    """The domain's counts are what they were."""
+    log = Log().listed(*BASE, refused("g"))
+    state = State(CLUSTER)
+    take(state, log.records)
+    evaluated(state, state.take_dirty())
+    taken = len(log.records)
+    log.gone(refused("g")).add(refused("p", namespace="a", kind=Kind.NETWORK_POLICY))
+    take(state, log.records[taken:])
+
+    evaluation = evaluated(state, state.take_dirty())
+
+    assert "GlobalNetworkPolicy/g" in evaluation.changed.subjects
+    assert "cluster/c1" in {posture.domain.id for posture in evaluation.postures}
+
+
+def refused(name, *, namespace="", kind=Kind.GLOBAL_NETWORK_POLICY):
+    return Rejected(object_kind=kind, name=name, namespace=namespace, stage="felix", reason="no")
 
 
 def told(posture, changed=None, former=None):
