@@ -245,7 +245,7 @@ def test_what_cannot_be_worked_out_is_not_known_and_findings_go_on(monkeypatch):
     def broken(*_):
         raise RuntimeError("no such class")
 
-    monkeypatch.setattr(reaching, "_answers", broken)
+    monkeypatch.setattr(reaching.Reaching, "_answers", broken)
     failed = story.slice(gone=(deny_all("bank"),))
     monkeypatch.undo()
     healed = story.slice(Tick(partition=0))
