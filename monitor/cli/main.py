@@ -143,13 +143,13 @@ def _leave_quietly() -> None:
 def _explained(fault: Exception) -> tuple[str, int]:
     """What is said of it, and the exit code."""
     from monitor.broker.connection import AWAY_FIX, BrokerUnavailableError  # noqa: PLC0415 - as above
-    from monitor.store.errors import DISK_FULL, away, is_disk_full, is_transient  # noqa: PLC0415 - as above
+    from monitor.store.errors import DISK_FULL, away, is_away, is_disk_full  # noqa: PLC0415 - as above
 
     if isinstance(fault, BrokerUnavailableError):
         return f"error: the broker does not answer: {fault}\n       fix: {AWAY_FIX}", 3
     if is_disk_full(fault):
         return f"error: {DISK_FULL}", 2
-    if is_transient(fault):
+    if is_away(fault):
         return f"error: {away(fault)}", 3
     if isinstance(fault, OSError) and fault.errno in _OF_THE_MACHINE:
         return f"error: {fault.filename or 'cannot write the answer'}: {fault.strerror}", 2

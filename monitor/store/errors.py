@@ -30,6 +30,7 @@ class Fenced(Exception):  # noqa: N818 - named for what happened
 # PostgreSQL: connection lost (08), serialisation and deadlock (40), resources and disk (53), operator stops it (57),
 # lock not available (55P03), system error (58).
 _PASSING_CLASSES = ("08", "40", "53", "57", "58")
+_AWAY_CLASSES = ("08", "57P")
 _PASSING_STATES = frozenset({"55P03"})
 DISK_FULL = "the disk that holds the record is full\n       fix: free space, or give --data DIR elsewhere"
 """Of the embedded store."""
@@ -48,16 +49,31 @@ def is_transient(error: BaseException) -> bool:
     """Whether the same transaction may succeed later. Disk full counts: space may be freed."""
     if not isinstance(error, DBAPIError):
         return False
-    if error.connection_invalidated:
+    if is_away(error):
         return True
     cause = error.orig
     if isinstance(cause, sqlite3.Error):
         is_of_operation = isinstance(cause, sqlite3.OperationalError)
         return is_of_operation and any(word in str(cause).lower() for word in _SQLITE_PASSING)
-    state = getattr(cause, "sqlstate", None) or ""
-    if isinstance(error, OperationalError | InterfaceError) and not state:
-        return True  # never reached the server, or lost it
+    state = _state(error)
     return state.startswith(_PASSING_CLASSES) or state in _PASSING_STATES
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether the server was never reached, lost, or is going: what it refused or gave up is something else."""
+    if not isinstance(error, DBAPIError):
+        return False
+    if error.connection_invalidated:
+        return True
+    if isinstance(error.orig, sqlite3.Error):
+        return isinstance(error.orig, sqlite3.OperationalError) and "unable to open" in str(error.orig).lower()
+    state = _state(error)
+    return state.startswith(_AWAY_CLASSES) or (isinstance(error, OperationalError | InterfaceError) and not state)
+
+
+def _state(error: DBAPIError) -> str:
+    """PostgreSQL's; empty where there was no server to say one."""
+    return getattr(error.orig, "sqlstate", None) or ""
 
 
 def is_disk_full(error: BaseException) -> bool:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 from msgspec import structs
 from sqlalchemy.exc import OperationalError
@@ -328,6 +329,21 @@ def test_a_full_disk_under_the_record_is_told_as_such(tmp_path, monkeypatch, cap
 
     assert ended.value.code == 2
     assert capsys.readouterr().err.startswith("error: the disk that holds the record is full\n       fix: ")
+
+
+@pytest.mark.parametrize(
+    ("cause", "code"),
+    [(psycopg.errors.QueryCanceled("too long"), 4), (psycopg.errors.AdminShutdown("going"), 3)],
+    ids=["a statement that took too long", "a server that goes"],
+)
+def test_only_a_database_that_is_away_is_told_as_such(cause, code, monkeypatch, capsys):
+    monkeypatch.setattr(main, "app", lambda: (_ for _ in ()).throw(OperationalError("SELECT", {}, cause)))
+
+    with pytest.raises(SystemExit) as ended:
+        main.main()
+
+    assert ended.value.code == code
+    assert ("cannot reach the database" in capsys.readouterr().err) is (code == 3)
 
 
 def test_a_terminal_without_our_signs_gets_their_numbers_and_the_answer(record):
