@@ -14,16 +14,15 @@ from msgspec import Struct, field
 
 from models.facts import FactKey, Kind
 from models.topics import Position
+from models.words import Word
 
 
-class Outcome(StrEnum):
+class Outcome(Word):
     PASS = "pass"  # noqa: S105 - an outcome, no password
     FAIL = "fail"
     WARN = "warn"
     ERROR = "error"  # could not be evaluated
     SKIP = "skip"  # not applicable, with why
-
-    __hash__ = str.__hash__  # as what it is equal to; an enum's own is not made in C
 
 
 ROLL_UP: tuple[Outcome, ...] = (Outcome.FAIL, Outcome.ERROR, Outcome.WARN, Outcome.PASS, Outcome.SKIP)

@@ -17,8 +17,10 @@ from urllib.parse import quote, unquote
 
 from msgspec import Struct, field
 
+from models.words import Word
 
-class Kind(StrEnum):
+
+class Kind(Word):
     """What a fact is about; the second part of its key."""
 
     NAMESPACE = "Namespace"
@@ -59,8 +61,6 @@ class Kind(StrEnum):
     # ours: what match found, on its way back
     OBSERVED_PATH = "ObservedPath"
     SOURCES_HEARD = "SourcesHeard"
-
-    __hash__ = str.__hash__  # as what it is equal to; an enum's own is not made in C, and every key asks for it
 
 
 _KINDS = {kind.value: kind for kind in Kind}

@@ -10,12 +10,12 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from models.words import Word
 
-class Direction(StrEnum):
+
+class Direction(Word):
     INGRESS = "ingress"
     EGRESS = "egress"
-
-    __hash__ = str.__hash__  # as what it is equal to; an enum's own is not made in C
 
 
 class Decision(StrEnum):

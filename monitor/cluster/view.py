@@ -76,7 +76,6 @@ class KindView:
         """All there is of this kind."""
         self.facts = dict(facts)
         self.is_listed, self.is_served = True, is_served
-        self._seen_at = self._view.now()
         self.broken()
         self.seen()
         self._view.note_listed(self.kind)

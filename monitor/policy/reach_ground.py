@@ -19,7 +19,7 @@ from monitor.policy import model, reach_classes
 from monitor.policy.chains import Question
 from monitor.policy.engine import Affected, Engine
 from monitor.policy.model import Policy, Program
-from monitor.policy.reach_classes import Classes, Snapshot
+from monitor.policy.reach_classes import Classes, Index, Snapshot
 from monitor.policy.reach_field import Few, Field
 from monitor.policy.reach_rules import Rules
 from monitor.policy.reach_walks import Stage, Walks, selected
@@ -37,8 +37,7 @@ class Ground:
         """`world`: of the engine that the snapshot was taken of, if it is to be followed."""
         self._snapshot = snapshot
         self.classes = Classes(snapshot, reach_classes.vocabulary(snapshot))
-        self._rules = Rules(self.classes, is_nftables=snapshot.is_nftables)
-        self._walks = Walks(self.classes, snapshot.profiles, self._rules, is_pass_deny=snapshot.is_pass_deny)
+        self._walks = _walks(snapshot, self.classes)
         self._is_followed = world is not None
         self._policies = {each.key: each for each in snapshot.policies()}
         self._editions = (
@@ -50,13 +49,13 @@ class Ground:
     def field(self, stage: Stage) -> Field:
         """Everything of one stage. A posture that is followed lets go of the walks here, not in its first change."""
         classes = self.classes
-        programs = selected(self._snapshot, classes, self._rules, stage)
+        programs = selected(self._snapshot, classes, self._walks.rules, stage)
         found = Field(
             classes, self._walks, lambda place, direction: programs[direction][classes.list[place].owners[0].bag]
         )
         if self._is_followed:
             self._walks.forget(self._snapshot.profiles)
-            self._rules.grow()
+            self._walks.rules.grow()
         return found
 
     # --- following -----------------------------------------------------------------------------------------------
@@ -81,7 +80,7 @@ class Ground:
         self._snapshot = self._later(engine.world, changed)
         self._walks.forget(self._snapshot.profiles)
         if splits:
-            self._rules.grow()
+            self._walks.rules.grow()
         return self._update(engine.world, self._members(named), self._members(asking), splits, fields)
 
     def _changed(self, world: World, named: Iterable[str]) -> list[str]:
@@ -170,10 +169,7 @@ class Ground:
     def _few(self, near: list[int], splits: list[int]) -> Few:
         size = len(self.classes.list)
         far = range(size - len(splits), size)
-        few = self.classes.only([*near, *far])
-        rules = Rules(few, is_nftables=self._snapshot.is_nftables)
-        walks = Walks(few, self._snapshot.profiles, rules, is_pass_deny=self._snapshot.is_pass_deny)
-        return Few(walks, near, far)
+        return Few(_walks(self._snapshot, self.classes.only([*near, *far])), near, far)
 
 
 class _Programs(NamedTuple):
@@ -186,6 +182,11 @@ class _Programs(NamedTuple):
     def of(self, place: int, direction: str) -> Program:
         question = Question(Direction(direction), Chained.NORMAL, is_pending=self.stage is Stage.PENDING)
         return self.world.program(self.members[place], question)
+
+
+def _walks(snapshot: Snapshot, classes: Index) -> Walks:
+    rules = Rules(classes, is_nftables=snapshot.is_nftables)
+    return Walks(classes, snapshot.profiles, rules, is_pass_deny=snapshot.is_pass_deny)
 
 
 def _vocabulary_of(policies: Collection[Policy]) -> reach_classes.Vocabulary:

@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 from msgspec import Struct
 
 from models.verdicts import Decision, Hit, LogHit, Verdict
+from models.words import Word
 from monitor.policy import model
 from monitor.policy.matching import CompiledRule, Packet, Peer, all_hold
 from monitor.policy.reading import Header, Reads
@@ -24,15 +25,13 @@ END_OF_TIER: Final = -1
 _MANY_WALKS: Final = 131_072
 
 
-class Stage(StrEnum):
+class Stage(Word):
     """The four policy lists of a host endpoint (13.4); a pod has the normal one only."""
 
     NORMAL = "normal"
     FORWARD = "forward"
     PRE_DNAT = "prednat"
     UNTRACKED = "untracked"
-
-    __hash__ = str.__hash__  # as what it is equal to; an enum's own is not made in C
 
 
 class Outcome(StrEnum):

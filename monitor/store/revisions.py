@@ -37,8 +37,8 @@ def record(connection: Connection, cluster: str, revisions: Sequence[Revision]) 
             latest[key]["is_last"] = False
         latest[key] = row
         fresh.append(row)
-    for keys in sql.parts(connection, stored & latest.keys()):
-        connection.execute(_replaced(connection.dialect.name), {"of_cluster": cluster, "keys": keys})
+    for part in sql.parts(connection, stored & latest.keys()):
+        connection.execute(_replaced(connection.dialect.name), {"of_cluster": cluster, "keys": part})
     sql.add(connection, _table, [{name: row[name] for name in row if name != "before"} for row in fresh])
     return fresh
 
