@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +15,8 @@ from monitor.store.errors import StoreError
 
 BUSY_SECONDS = 5
 STATEMENT_SECONDS = 60
+TURNS = 100
+"""Of those who open a new file at once: each is one of them."""
 _URL_FIX = "write it as postgresql://USER:PASSWORD@HOST/NAME or sqlite:///FILE"
 
 
@@ -56,13 +59,9 @@ def _sqlite(url: Any) -> Engine:
     def _settle(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # sqlite3 itself begins nothing; `_begin` does
         cursor = connection.cursor()
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "foreign_keys=ON",
-            f"busy_timeout={BUSY_SECONDS * 1000}",
-        ):
+        for pragma in (f"busy_timeout={BUSY_SECONDS * 1000}", "synchronous=FULL", "foreign_keys=ON"):
             cursor.execute(f"PRAGMA {pragma}")
+        _read_while_written(cursor)
         cursor.close()
 
     @event.listens_for(engine, "begin")
@@ -72,6 +71,21 @@ def _sqlite(url: Any) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writer else "BEGIN")
 
     return engine
+
+
+def _read_while_written(cursor: sqlite3.Cursor) -> None:
+    """The write-ahead log. Of a new file that others open too SQLite refuses it at once, whatever the busy timeout:
+    who is refused waits for his turn to write, for which the timeout holds, and asks again.
+    """
+    for _ in range(TURNS):
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            cursor.execute("BEGIN IMMEDIATE")
+            cursor.execute("ROLLBACK")
+        else:
+            return
+    cursor.execute("PRAGMA journal_mode=WAL")
 
 
 @contextmanager

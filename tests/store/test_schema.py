@@ -1,6 +1,8 @@
 """The database itself: its revision, what it refuses, and that it is what `models.tables` says."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -51,6 +53,21 @@ def test_upgrades_at_the_same_time_wait_for_each_other(url):
         store.close()
 
     assert found == [("", upgrading.head())] + [(upgrading.head(), upgrading.head())] * 3
+
+
+def test_a_new_file_may_be_opened_by_several_at_once(tmp_path):
+    """Each turns it into one that is read while it is written, and for that SQLite does not wait by itself."""
+
+    def opened(url, all_there):
+        store = Store.open(url)
+        all_there.wait()
+        store.ping()
+        store.close()
+
+    with ThreadPoolExecutor(4) as threads:
+        for number in range(60):
+            opening = partial(opened, f"sqlite:///{tmp_path}/{number}.db")
+            list(threads.map(opening, [threading.Barrier(4)] * 4))
 
 
 def test_an_unreachable_database_is_an_error_that_may_pass():
